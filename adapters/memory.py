@@ -340,6 +340,12 @@ class MemoryTransaction(StepByStep):
             self._undo.append(stream.pop)
             self._keep(step)
 
+    def write_progress(self, progress: Sequence[tuple[str, str, str]]) -> None:
+        for step_id, claim_token, text in progress:
+            step = self._db.steps.get(step_id)
+            if step is not None and step.is_claimed_under(claim_token):
+                self._keep(replace(step, progress=text))
+
     def write_pods(self, changes: Sequence[PodChange]) -> None:
         for event, pod in changes:
             if event is not None:

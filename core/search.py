@@ -85,6 +85,7 @@ class StepSummary(msgspec.Struct, frozen=True, gc=False):
     labels: str | None
     timeout: int | None
     workflow_id: str | None
+    progress: str | None
     error: str | None
 
     @classmethod

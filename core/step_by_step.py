@@ -131,6 +131,8 @@ class StepByStep(Settling):
                 return self._result(request, done=False, more=has_rows, held_back=held_back)
         if pod_changes:
             self.write_pods(pod_changes)
+        if request.progress:
+            self.write_progress(request.progress)
         claimed = self._claim_once(request) if request.claim else ()
         refused = self.acknowledge(request.outcomes, request.pod_id) if request.outcomes else ()
         more, held_back = False, None

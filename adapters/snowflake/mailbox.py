@@ -50,6 +50,7 @@ class Mailbox:
             request,
             pod_command=None if result.done else request.pod_command,
             check_held=(),
+            progress=(),
             is_retry=False,
         )
         try:
@@ -67,7 +68,7 @@ class Mailbox:
     def _carry_out(self, request: SyncRequest) -> SyncResult:
         if not isinstance(request.pod_command, Join):
             return self._sync.sync(request)
-        join = replace(request, claim=0, claim_token="", outcomes=())
+        join = replace(request, claim=0, claim_token="", outcomes=(), progress=())
         result = self._exchange(join, 0, 0.0, is_posted=True)
         if result is None:
             raise StoreUnavailable("Snowflake: the request to join waits to be served")
@@ -100,6 +101,8 @@ class Mailbox:
             return self.sync(replace(request, is_retry=True))
         if _sends_heartbeat(request):
             request = replace(request, pod_command=None)
+        if request.progress:  # which was inserted when the request was posted
+            request = replace(request, progress=())
         result = self._exchange(request, number, patience, is_posted=True)
         if result is None or result.served_others is None or not self._sees_inbox(request):
             return result
@@ -174,6 +177,7 @@ class Mailbox:
             patience,
             is_posted=is_posted,
             sends_heartbeat=sends_heartbeat,
+            progress=rows.encode(request.progress),
             transitions=transitions_json(
                 None if joins else request.pod_command, allowed_statuses(request)
             ),
@@ -226,9 +230,10 @@ class Mailbox:
 
 
 _NOTHING: Final = {
-    "sends_heartbeat": False, "transitions": None, "joins": False, "own_request": "",
-    "own_claim": 0, "own_outcomes": "", "own_outcome_count": 0, "own_submissions": "",
-    "only_claims": False, "claim_token": "", "may_be_limited": False, "routes": "{}",
+    "sends_heartbeat": False, "progress": "[]", "transitions": None, "joins": False,
+    "own_request": "", "own_claim": 0, "own_outcomes": "", "own_outcome_count": 0,
+    "own_submissions": "", "only_claims": False, "claim_token": "", "may_be_limited": False,
+    "routes": "{}",
 }  # fmt: skip
 """Arguments of the procedure for a request that asks for nothing."""
 

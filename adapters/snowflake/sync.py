@@ -116,6 +116,7 @@ def _values(request: SyncRequest) -> dict[str, Any]:
         "sends_heartbeat": (
             isinstance(request.pod_command, SendHeartbeat) and not request.only_if_claimable
         ),
+        "progress": rows.encode(request.progress),
         "transitions": transitions_json(request.pod_command, statuses),
         "allowed_statuses": rows.encode(statuses),
         "skip_pod_check": request.pod_command is None and not request.claim,

@@ -284,6 +284,11 @@ class SqliteTransaction(SqliteDependencies):
             statement = _INSERT_STEP if is_new else _UPDATE_STEP
             self._run_many(statement.text, [statement.row_of(step) for _, step in group])
 
+    def write_progress(self, progress: Sequence[tuple[str, str, str]]) -> None:
+        names = ("step_id", "claim_token", "progress")
+        values = [dict(zip(names, report, strict=True)) for report in progress]
+        self._connection.executemany(_SQL["write_progress"], values)
+
     def write_pods(self, changes: Sequence[PodChange]) -> None:
         events = [rows.pod_event_row(event) for event, _ in changes if event is not None]
         self._run_many(_INSERT_POD_EVENT, events)

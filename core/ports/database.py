@@ -195,6 +195,10 @@ class Transaction(Protocol):
         """Append each event to the log and write the step after it. Version 1 is a new step; one
         transaction may change a step several times."""
 
+    def write_progress(self, progress: Sequence[tuple[str, str, str]]) -> None:
+        """Write the progress of those steps, given by id, claim token and JSON text, that are
+        claimed so. It is no change of a step: it is not in the log."""
+
     def write_pods(self, changes: Sequence[PodChange]) -> None:
         """Append the events and write the pods. A pod without an event only sent a heartbeat."""
 

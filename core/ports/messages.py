@@ -25,6 +25,8 @@ class SyncRequest(msgspec.Struct, frozen=True):
     - ``pod_command`` is applied first.
     - ``claim``: then up to this many steps are claimed under ``claim_token``. The last ``prefetch``
       of them would wait before they begin.
+    - ``progress``: what functions reported, triples of step id, claim token and JSON text. It is
+      recorded where the claim is current; on Snowflake by the leader's next recovery cycle.
     - ``outcomes`` are applied last, so a step that is released here is not claimed here again.
     - ``check_held``: claims, pairs of step id and claim token, that the store checks.
     - ``is_retry``: the result of an earlier, equal request was lost. It may have been executed, and
@@ -46,6 +48,7 @@ class SyncRequest(msgspec.Struct, frozen=True):
     only_if_claimable: bool = False
     records_starts: bool = False
     routes: Routes = EVERYWHERE
+    progress: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def slots(self) -> int:

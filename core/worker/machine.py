@@ -200,6 +200,11 @@ class PodMachine:
         """A step has waited past its ``begin_by``: confirm its claim with the next sync."""
         self._requests.must_confirm = True
 
+    def report_progress(self, step_id: str, claim_token: str, progress: str) -> None:
+        """A function reports its progress, a JSON text, which the next sync that writes takes
+        along. Any thread may call it."""
+        self._requests.progress[step_id, claim_token] = progress
+
     def began(
         self,
         step_id: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -19,7 +20,8 @@ from fleet_q.core.worker.refusals import Refusals
 class SyncRequests:
     """Makes a pod's requests. ``pending`` is the one that is sent and not answered yet.
 
-    ``must_confirm``: a step may only begin once its claim is confirmed. ``kept`` are the steps of
+    ``must_confirm``: a step may only begin once its claim is confirmed. ``progress``: what
+    functions reported last, as JSON by claim; any thread may add to it. ``kept`` are the steps of
     which the store refuses every outcome. ``new_token`` makes claim tokens, ``routes`` returns
     which steps the pod may take.
     """
@@ -34,6 +36,7 @@ class SyncRequests:
     ) -> None:
         self.pending: SyncRequest | None = None
         self.must_confirm = False
+        self.progress: dict[tuple[str, str], str] = {}
         self._refusals = Refusals(MOST_OUTCOMES)
         self.kept = self._refusals.kept
         self._was_rejected = False  # the store had no room for a heartbeat and what came with it
@@ -93,6 +96,7 @@ class SyncRequests:
             prefetch = due_prefetch(claim)
             claim += prefetch
         checks = self.must_confirm or isinstance(pod_command, SendHeartbeat | Join)
+        has_to_write = pod_command is not None or bool(outcomes)  # progress is no reason to
         self.must_confirm = False
         self.pending = SyncRequest(
             pod_id=self._member.pod_id,
@@ -105,8 +109,19 @@ class SyncRequests:
             check_held=self._held.pairs() if checks else (),
             records_starts=records_starts,
             routes=self._routes(),
+            progress=self._take_progress() if self.progress and has_to_write else (),
         )
         return self.pending
+
+    def _take_progress(self) -> tuple[tuple[str, str, str], ...]:
+        """What was reported since the last request. Each is removed by one operation, since
+        functions go on reporting."""
+        taken = []
+        with suppress(KeyError):
+            while True:
+                (step_id, claim_token), progress = self.progress.popitem()
+                taken.append((step_id, claim_token, progress))
+        return tuple(taken)
 
     def last(self) -> list[SyncRequest]:
         """The requests that record all outcomes, release all claims, and leave."""
@@ -162,4 +177,6 @@ class SyncRequests:
 
     def _forget(self, request: SyncRequest) -> None:
         self.must_confirm = self.must_confirm or bool(request.check_held)
+        for step_id, claim_token, progress in request.progress:
+            self.progress.setdefault((step_id, claim_token), progress)
         self.pending = None

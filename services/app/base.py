@@ -63,6 +63,13 @@ class AppBase:
         function."""
         store_checkpoint(self.store, self.pod, save, pod_id)
 
+    def report_progress(self, step_id: str, claim_token: str, progress: str) -> None:
+        """Let the next sync of the pod record what a function reports; for
+        :meth:`StepContext.progress`."""
+        pod = self.pod
+        if pod is not None:
+            pod.machine.report_progress(step_id, claim_token, progress)
+
     def _retries_of(self, task_type: str) -> int | None:
         task = self._registry.named(task_type)
         return None if task is None else task.max_retries

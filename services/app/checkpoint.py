@@ -1,11 +1,11 @@
-"""Checkpoint, what a function saves for the later attempts of its step."""
+"""Checkpoint, what a function saves for the later attempts of its step; and its progress."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Final, Protocol, TypeVar, overload
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -19,6 +19,9 @@ from fleet_q.services.app.callables import is_awaitable
 
 T = TypeVar("T")
 
+MAX_PROGRESS_LENGTH: Final = 200
+"""The maximum number of characters of the text that a function reports as its progress: a line."""
+
 
 class Saver(Protocol):
     """What stores checkpoints."""
@@ -30,6 +33,9 @@ class Saver(Protocol):
     def save_checkpoint(self, save: SaveCheckpoint, pod_id: str | None) -> None:
         """Store a checkpoint. Raises ``ClaimLost`` if the step is not claimed any more as it was,
         ``StoreUnavailable`` and ``StoreError``."""
+
+    def report_progress(self, step_id: str, claim_token: str, progress: str) -> None:
+        """Let the next sync of the pod record what a function reports, a JSON text."""
 
 
 class _Content(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,7 +59,7 @@ class Checkpoint:
         self._saver = saver
         self._version = step.version
         self._content = _Content() if step.checkpoint is None else _decode_content(step.checkpoint)
-        self._unknown: StoreUnavailable | None = None
+        self._unknown: tuple[SaveCheckpoint, StoreUnavailable] | None = None
         self._lock = threading.Lock()
         fork.call_in_child(self._begin_in_child)
 
@@ -107,28 +113,55 @@ class Checkpoint:
 
     def _store(self, content: _Content) -> None:
         """Store ``content``. After a call without an answer, which the store may still carry out,
-        it is not known which checkpoint is stored, so no other may follow in this attempt."""
-        if self._unknown is not None:
-            raise StoreUnavailable(
-                f"step {self._step.step_id!r}: it is not known whether the last checkpoint was"
-                f" stored: {self._unknown}"
-            )
+        it is not known which checkpoint is stored, so only the same may follow in this attempt."""
         encoded, most = _encode(content), self._saver.max_checkpoint_bytes
         if len(encoded) > most:
             raise InvalidInput(f"the checkpoint has {len(encoded)} bytes; the limit is {most}")
         step = self._step
         assert step.claim_token is not None
         save = SaveCheckpoint(step.step_id, step.claim_token, encoded.decode(), self._version)
+        if self._unknown is not None and self._unknown[0] != save:
+            raise StoreUnavailable(
+                f"step {step.step_id!r}: it is not known whether the last checkpoint was stored:"
+                f" {self._unknown[1]}"
+            )
         try:
             self._saver.save_checkpoint(save, step.claimed_by)
         except StoreUnavailable as error:
-            self._unknown = error
+            self._unknown = save, error
             raise
+        self._unknown = None
         self._version += 1
         self._content = content
 
     def _begin_in_child(self) -> None:
         self._lock = threading.Lock()  # a thread of the parent may have held it
+
+
+def saved_of(step: Step) -> Any:
+    """What was saved of ``step`` last; ``None`` if nothing was."""
+    if step.checkpoint is None:
+        return None
+    saved = _decode_content(step.checkpoint).saved
+    return None if saved is UNSET else msgspec.json.decode(saved)
+
+
+def progress_json(fraction: float | None, text: str | None) -> str:
+    """The JSON of what a function reports. Raises :class:`InvalidInput`."""
+    if fraction is not None and (
+        isinstance(fraction, bool)
+        or not isinstance(fraction, int | float)
+        or not 0 <= fraction <= 1
+    ):
+        raise InvalidInput(f"fraction must be a number from 0 to 1, not {fraction!r}")
+    if text is not None and not isinstance(text, str):
+        raise InvalidInput(f"the text of the progress must be a string, not {text!r}")
+    if text is not None and len(text) > MAX_PROGRESS_LENGTH:
+        raise InvalidInput(
+            f"the text of the progress has {len(text)} characters; the limit is"
+            f" {MAX_PROGRESS_LENGTH}"
+        )
+    return to_json({"fraction": fraction, "text": text}, "the progress")
 
 
 async def _given(value: T) -> T:

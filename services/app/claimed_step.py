@@ -13,7 +13,7 @@ from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.submission import check_seconds, to_json
-from fleet_q.services.app.checkpoint import Checkpoint, Saver
+from fleet_q.services.app.checkpoint import Checkpoint, Saver, progress_json
 from fleet_q.services.app.description import shortened
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.attempt import Attempt, snoozed_for
@@ -165,6 +165,11 @@ class ClaimedStep:
         """What :meth:`Consumer.save` saved of it last, under this claim or an earlier one; ``None``
         if nothing was."""
         return self.checkpoint.saved
+
+    def progress(self, fraction: float | None = None, text: str | None = None) -> None:
+        """See :meth:`StepContext.progress`. It never blocks."""
+        step, saver = self._step, self._endings.saver
+        saver.report_progress(step.step_id, _token_of(step), progress_json(fraction, text))
 
     @property
     def checkpoint(self) -> Checkpoint:

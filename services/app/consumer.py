@@ -121,6 +121,10 @@ class Member:
         """See :class:`~fleet_q.services.app.checkpoint.Saver`."""
         store_checkpoint(self._connection.store(), self._pod, save, pod_id)
 
+    def report_progress(self, step_id: str, claim_token: str, progress: str) -> None:
+        """See :class:`~fleet_q.services.app.checkpoint.Saver`."""
+        self.pod.machine.report_progress(step_id, claim_token, progress)
+
     def _start_pod(self) -> PodByHand:
         self._pod = start_pod_by_hand(self._connection, self._slots, self._routes)
         return self._pod

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, overload
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.step import Step
 from fleet_q.core.submission import check_seconds
-from fleet_q.services.app.checkpoint import Checkpoint, Saver
+from fleet_q.services.app.checkpoint import Checkpoint, Saver, progress_json
 from fleet_q.services.app.views import StepView
 
 T = TypeVar("T")
@@ -123,6 +123,20 @@ class StepContext:
         again. Raises what :meth:`save` and ``function`` raise; then the name is free.
         """
         return self._checkpoints().once(name, function)
+
+    def progress(self, fraction: float | None = None, text: str | None = None) -> None:
+        """Report how far the function is, as a ``fraction`` from 0 to 1, and what it does, a
+        ``text`` of up to 200 characters. ``app.status`` and lists show it until the step is
+        completed.
+
+        It calls no store: the pod's next sync takes the last report along, a heartbeat at the
+        latest. Raises :class:`InvalidInput`.
+        """
+        step, saver = self._step, self.saver or self.app
+        if saver is None:
+            raise RuntimeError("only functions of an app can report progress")
+        assert step.claim_token is not None
+        saver.report_progress(step.step_id, step.claim_token, progress_json(fraction, text))
 
     def _checkpoints(self) -> Checkpoint:
         with _lock:

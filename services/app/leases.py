@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fleet_q.core.errors import ClaimLost
 from fleet_q.core.step import Outcome, Step
+from fleet_q.services.app.checkpoint import Checkpoint, progress_json
 from fleet_q.services.app.chosen_routes import routes_within
 from fleet_q.services.app.claimed_step import Endings
 from fleet_q.services.worker.by_hand import ClaimCall, PodByHand
@@ -28,14 +29,15 @@ MOST_ANSWERED: Final = 10_000
 class Leases:
     """The claims of a pod by hand, by step id and claim token instead of by object.
 
-    All methods may be called from any thread and return futures, see :class:`StepsByHand`. A
-    request to end a claim may be repeated: the answer is that of the first.
+    All methods may be called from any thread. Those that claim, renew and end return futures, see
+    :class:`StepsByHand`. A request to end a claim may be repeated: the answer is that of the first.
     """
 
     def __init__(self, pod: PodByHand, endings: Endings) -> None:
         self.pod = pod
         self._endings = endings
         self._answered: OrderedDict[tuple[str, str], tuple[str, Future[Outcome]]] = OrderedDict()
+        self._checkpoints: dict[tuple[str, str], Checkpoint] = {}
         self._lock = threading.Lock()
 
     def claim(
@@ -55,6 +57,29 @@ class Leases:
     def renew(self, step_id: str, claim_token: str, lease: float | None) -> Future[float]:
         """Let the lease end in ``lease`` seconds, those of the claim by default; returns them."""
         return self.pod.steps.renew(step_id, claim_token, lease)
+
+    def report(
+        self, step_id: str, claim_token: str, fraction: float | None, text: str | None
+    ) -> None:
+        """Let the next sync record the progress. Raises ``InvalidInput``."""
+        progress = progress_json(fraction, text)
+        self._endings.saver.report_progress(step_id, claim_token, progress)
+
+    def save(self, step_id: str, claim_token: str, value: Any) -> None:
+        """Save ``value``, and return once it is stored. After ``StoreUnavailable`` the same call
+        may be repeated. Raises ``ClaimLost`` and ``InvalidInput``."""
+        self._checkpoint(step_id, claim_token).save(value)
+
+    def _checkpoint(self, step_id: str, claim_token: str) -> Checkpoint:
+        steps, claim = self.pod.steps, (step_id, claim_token)
+        step = steps.held(*claim)
+        if step is None:
+            raise ClaimLost(step_id)
+        with self._lock:
+            if claim not in self._checkpoints:
+                held = {c: cp for c, cp in self._checkpoints.items() if steps.held(*c) is not None}
+                self._checkpoints = {**held, claim: Checkpoint(step, self._endings.saver)}
+            return self._checkpoints[claim]
 
     def complete(self, step_id: str, claim_token: str, result: Any) -> Future[Outcome]:
         """Complete the step. Raises ``InvalidInput`` and ``ClaimLost``."""

@@ -18,7 +18,7 @@ from fleet_q.core.search import StepFilter, StepSummary
 from fleet_q.core.step import Cancel, Change, Replay, Reprioritize
 from fleet_q.core.submission import check_id, check_labels, check_priority
 from fleet_q.services.app.base import AppBase
-from fleet_q.services.app.views import timestamp
+from fleet_q.services.app.views import progress_of, timestamp
 
 LONGEST_LIST: Final = 1_000
 """The most steps in a list."""
@@ -40,8 +40,8 @@ Moment = datetime | timedelta
 @dataclass(frozen=True)
 class StepRow:
     """A step in a list. Times are in UTC; ``claimed_ts`` is that of its claim, or of the last
-    checkpoint since, ``running_for`` are the seconds since then, and ``error`` is the first line of
-    that of the last attempt that failed."""
+    checkpoint since, ``running_for`` are the seconds since then; ``progress`` is that of
+    :class:`StepView`, and ``error`` the first line of that of the last attempt that failed."""
 
     step_id: str
     status: StepStatus
@@ -59,6 +59,7 @@ class StepRow:
     workflow_id: str | None
     labels: dict[str, str]
     unique_key: str | None
+    progress: dict[str, Any] | None
     error: str | None
 
     @classmethod
@@ -82,6 +83,7 @@ class StepRow:
             workflow_id=step.workflow_id,
             labels={} if step.labels is None else msgspec.json.decode(step.labels),
             unique_key=step.unique_key,
+            progress=progress_of(step),
             error=next(iter((step.error or "").splitlines()), None),
         )
 

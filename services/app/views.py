@@ -15,6 +15,7 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import FINAL, POD_STATUSES, STEP_STATUSES, PodStatus, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.retry import MICROS
+from fleet_q.core.search import StepSummary
 from fleet_q.core.step import Step
 
 
@@ -33,7 +34,8 @@ def precise(micros: int) -> str:
 class StepView:
     """A step. Times are in UTC; ``result`` is what its function returned, ``error`` is that of the
     last attempt that failed, ``timeout`` is in seconds. ``parents`` says of each step that it
-    waits or waited for how that must end."""
+    waits or waited for how that must end. ``progress`` is what its function reported last, an
+    object of ``fraction`` and ``text``; ``None`` if it reported nothing, or is completed."""
 
     step_id: str
     status: StepStatus
@@ -58,6 +60,7 @@ class StepView:
     workflow_id: str | None
     spawned_by: str | None
     snoozes: int
+    progress: dict[str, Any] | None
 
     @classmethod
     def of(cls, step: Step) -> StepView:
@@ -88,12 +91,20 @@ class StepView:
             workflow_id=step.workflow_id,
             spawned_by=step.spawned_by,
             snoozes=step.snoozes,
+            progress=progress_of(step),
         )
 
     @property
     def is_final(self) -> bool:
         """Whether the step is completed, failed or cancelled: it changes only if it is replayed."""
         return self.status in FINAL
+
+
+def progress_of(step: Step | StepSummary) -> dict[str, Any] | None:
+    """What the function of ``step`` reported last, unless it is completed."""
+    if step.progress is None or step.status == "completed":
+        return None
+    return msgspec.json.decode(step.progress, type=dict[str, Any])
 
 
 def _claimable_since(step: Step) -> int:

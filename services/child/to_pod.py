@@ -1,13 +1,14 @@
-"""ToPod, which has the pod store the checkpoints of a child process."""
+"""ToPod, which has the pod store the checkpoints and the progress of a child process."""
 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 from fleet_q.core.errors import ClaimLost, StoreError, StoreUnavailable
 from fleet_q.core.step import SaveCheckpoint
 from fleet_q.services.worker.runners.channel import Channel
-from fleet_q.services.worker.runners.wire import Save, Saved
+from fleet_q.services.worker.runners.wire import Reported, Save, Saved
 
 
 class ToPod:
@@ -37,6 +38,12 @@ class ToPod:
             raise ClaimLost(save.step_id)
         if saved.error is not None:
             raise (StoreUnavailable if saved.is_unavailable else StoreError)(saved.error)
+
+    def report_progress(self, step_id: str, claim_token: str, progress: str) -> None:
+        """See :class:`fleet_q.services.app.checkpoint.Saver`."""
+        with self._lock, suppress(OSError):  # of a socket that was closed, as the end will show
+            if not self._is_closed:
+                self._channel.send(Reported(progress))
 
     def close(self) -> None:
         """The attempt has ended: wait until no thread saves, and refuse all later saves."""

@@ -129,8 +129,10 @@ def list_steps(
         print_json(page)
         return
     now = datetime.now(UTC)
-    lines = [_line(row, now) for row in page.steps]
-    print_table(lines, _COLUMNS, "no such steps", cut="error")
+    has_texts = any(_text_of(row) for row in page.steps)
+    columns = (*_COLUMNS, "progress or error" if has_texts else "error")
+    lines = [dict(zip(columns, _cells(row, now), strict=True)) for row in page.steps]
+    print_table(lines, columns, "no such steps", cut=columns[-1])
     if page.cursor is not None:
         say("")
         say(f"more: add --cursor {shlex.quote(page.cursor)}")
@@ -164,19 +166,29 @@ def set_priority(
     _change(selected, change, "reprioritize", "reprioritized")
 
 
-_COLUMNS: Final = ("step_id", "status", "type", "for", "error")
+_COLUMNS: Final = ("step_id", "status", "type", "for")
 
 
-def _line(row: StepRow, now: datetime) -> dict[str, str | None]:
+def _cells(row: StepRow, now: datetime) -> list[str | None]:
     """A step as a line of a table."""
     last_update = datetime.fromisoformat(row.last_update_ts).replace(tzinfo=UTC)
-    return {
-        "step_id": row.step_id,
-        "status": row.status if row.attempt == 1 else f"{row.status} ({row.attempt})",
-        "type": row.task_type,
-        "for": age((now - last_update).total_seconds()),
-        "error": row.error,
-    }
+    since = age((now - last_update).total_seconds())
+    return [row.step_id, _status(row), row.task_type, since, _text_of(row) or row.error]
+
+
+def _text_of(row: StepRow) -> str | None:
+    """What the function of a claimed step says that it does."""
+    if row.status != "claimed" or row.progress is None:
+        return None
+    text: str | None = row.progress["text"]
+    return text
+
+
+def _status(row: StepRow) -> str:
+    """The status, with the number of the attempt, unless that is the first, and how far it is."""
+    status = row.status if row.attempt == 1 else f"{row.status} ({row.attempt})"
+    fraction = row.progress and row.progress["fraction"]
+    return status if fraction is None else f"{status} {fraction:.0%}"
 
 
 def _change(selected: _Selected, change: Callable[..., int], verb: str, participle: str) -> None:

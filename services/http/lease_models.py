@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from fleet_q.core.settings import MAX_SECONDS
 from fleet_q.core.step import Step
+from fleet_q.services.app.checkpoint import MAX_PROGRESS_LENGTH, saved_of
 from fleet_q.services.app.consumer import MOST_CLAIMED
 from fleet_q.services.app.description import LONGEST_ERROR
 from fleet_q.services.app.leases import LEASE, LONGEST_LEASE, SHORTEST_LEASE
@@ -46,7 +47,8 @@ class ClaimRequest(Strict):
 
 
 class LeasedStep(BaseModel):
-    """A claimed step. Requests that end its claim carry its ``claim_token``."""
+    """A claimed step. Requests that end its claim carry its ``claim_token``. ``saved`` is what was
+    saved of it last, under an earlier claim."""
 
     step_id: str
     claim_token: str
@@ -58,6 +60,7 @@ class LeasedStep(BaseModel):
     priority: int
     attempt: int
     max_retries: int
+    saved: Any
 
     @classmethod
     def of(cls, step: Step) -> LeasedStep:
@@ -74,6 +77,7 @@ class LeasedStep(BaseModel):
             priority=step.priority,
             attempt=step.attempt,
             max_retries=step.max_retries,
+            saved=saved_of(step),
         )
 
 
@@ -112,6 +116,20 @@ class SnoozeRequest(Strict):
     seconds: float = Field(ge=0, le=MAX_SECONDS, description="until it can be claimed")
 
 
+class CheckpointRequest(Strict):
+    """Who claims the step later goes on from here."""
+
+    claim_token: Id
+    value: JsonValue
+
+
+class Progress(Strict):
+    """How far the client is."""
+
+    fraction: float | None = Field(None, ge=0, le=1)
+    text: str | None = Field(None, max_length=MAX_PROGRESS_LENGTH, description="what it does")
+
+
 class HeartbeatRequest(Strict):
     """The client still works on the step."""
 
@@ -122,6 +140,7 @@ class HeartbeatRequest(Strict):
         le=LONGEST_LEASE,
         description="seconds from now; by default those of the claim",
     )
+    progress: Progress | None = None
 
 
 class Ended(BaseModel):
@@ -129,6 +148,12 @@ class Ended(BaseModel):
 
     step_id: str
     status: Literal["completed", "failed", "released", "snoozed"]
+
+
+class Saved(BaseModel):
+    """The value is stored."""
+
+    step_id: str
 
 
 class Renewed(BaseModel):

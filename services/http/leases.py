@@ -15,6 +15,7 @@ from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.leases import Leases
 from fleet_q.services.http.connection import CLIENT_IS_DONE
 from fleet_q.services.http.lease_models import (
+    CheckpointRequest,
     Claimed,
     ClaimRequest,
     CompleteRequest,
@@ -24,6 +25,7 @@ from fleet_q.services.http.lease_models import (
     LeasedStep,
     ReleaseRequest,
     Renewed,
+    Saved,
     SnoozeRequest,
 )
 from fleet_q.services.http.models import CHANGING, StepId, described
@@ -77,10 +79,19 @@ def add_leases(locked: APIRouter, fleet: FleetQ) -> None:
         outcome = await _stored(future)
         return Ended(step_id=step_id, status="snoozed" if isinstance(outcome, Snooze) else "failed")
 
+    @locked.post("/steps/{step_id:any_id}/checkpoint", responses=described(*CHANGING, 409))
+    def checkpoint(step_id: StepId, body: CheckpointRequest) -> Saved:
+        """Save a value for who claims the step later."""
+        _leases(fleet).save(step_id, body.claim_token, body.value)
+        return Saved(step_id=step_id)
+
     @locked.post("/steps/{step_id:any_id}/heartbeat", responses=described(*CHANGING, 409))
     async def heartbeat(step_id: StepId, body: HeartbeatRequest) -> Renewed:
-        """Renew the lease of a claimed step."""
-        lease = await _stored(_leases(fleet).renew(step_id, body.claim_token, body.lease))
+        """Renew the lease of a claimed step, and report its progress."""
+        leases, progress = _leases(fleet), body.progress
+        lease = await _stored(leases.renew(step_id, body.claim_token, body.lease))
+        if progress is not None:
+            leases.report(step_id, body.claim_token, progress.fraction, progress.text)
         return Renewed(step_id=step_id, lease=lease)
 
 

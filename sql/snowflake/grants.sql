@@ -8,6 +8,7 @@ GRANT SELECT ON TABLE {database}.{schema}.{pod_events} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{step_tracker} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{pod_health} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{pod_heartbeats} TO ROLE {role};
+GRANT SELECT ON TABLE {database}.{schema}.{step_progress} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{sync_requests} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{queues} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{queue_events} TO ROLE {role};

@@ -166,7 +166,7 @@ def test_missing_tables_fail_with_the_command_that_creates_them(schema: Schema) 
 @pytest.mark.parametrize(
     ("change", "message", "fix"),
     [
-        ('UPDATE "FLEET_Q" SET schema_version = 9', "9, and this FLEET-Q knows", "pip install"),
+        ('UPDATE "FLEET_Q" SET schema_version = 99', "99, and this FLEET-Q knows", "pip install"),
         ('UPDATE "FLEET_Q" SET schema_version = 1', "1, and this FLEET-Q needs", "--apply"),
         (
             'DELETE FROM "FLEET_Q"',
@@ -277,7 +277,7 @@ def test_parameter_that_the_role_may_not_see_is_no_problem(
 def test_time_travel_of_a_table_that_changes_is_a_warning(migrated: Schema) -> None:
     migrated.set(retention={"STEP_TRACKER": ["TABLE", "1"], "POD_HEALTH": ["TRANSIENT", "0"],
                             "POD_HEARTBEATS": ["TRANSIENT", "0"], "QUEUES": ["TRANSIENT", "0"],
-                            "STEP_INBOX": ["TRANSIENT", "0"],
+                            "STEP_INBOX": ["TRANSIENT", "0"], "STEP_PROGRESS": ["TRANSIENT", "0"],
                             "SYNC_REQUESTS": ["TRANSIENT", "0"]})  # fmt: skip
     findings = examine(migrated)
     assert problems(findings) == {"retention": "warn"}

@@ -140,6 +140,12 @@ def saves() -> list[Any]:
     return []
 
 
+@app.task("reports", process=True)
+def reports(path: str) -> None:
+    current_step().progress(0.5, "half")
+    await_file.function(path)
+
+
 @app.task("saves late", process=True)
 def saves_late(folder: str) -> None:
     """Save once the step was cancelled, and sleep."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from fleet_q import ClaimLost, FleetQ, InvalidInput, StoreUnavailable, current_step
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.step import SaveCheckpoint
+from fleet_q.services.app.checkpoint import progress_json
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK, Run, ended
 from tests.waiting import LIMIT, wait_until, wait_until_ended
@@ -260,6 +261,23 @@ def test_attempt_saves_no_more_after_a_call_without_an_answer(run: Run) -> None:
     assert "it is not known whether the last checkpoint was stored: no answer" in errors[1]
 
 
+def test_save_without_an_answer_may_be_repeated(run: Run) -> None:
+    app = FleetQ(Silent(), settings=QUICK)
+
+    @app.task("load")
+    def load() -> Any:
+        step = current_step()
+        with pytest.raises(StoreUnavailable):
+            step.save(1)
+        step.save(1)
+        step.save(2)
+        return step.saved
+
+    (step,) = asyncio.run(ended(app, [load.submit()]))
+    saves = [event for event in app.history(step.step_id) if event.type == "checkpointed"]
+    assert (step.result, len(saves)) == (2, 2)
+
+
 @pytest.mark.slow
 def test_function_in_a_process_saves_through_its_pod() -> None:
     """The store is in memory, so the child process cannot reach it."""
@@ -318,3 +336,106 @@ def test_consumer_whose_claim_is_lost_cannot_save(app: FleetQ) -> None:
         with pytest.raises(ClaimLost):
             consumer.save(step, 1)
         wait_until(lambda: step.is_lost)
+
+
+def test_progress_is_shown_until_the_step_is_completed(app: FleetQ) -> None:
+    """Only a heartbeat takes it along."""
+    proceed = threading.Event()
+
+    @app.task("load")
+    def load() -> None:
+        current_step().progress(0.25, "loading 1 of 4")
+        current_step().progress(0.5, "loading 2 of 4")
+        assert proceed.wait(LIMIT)
+
+    async def main() -> None:
+        async with app.running():
+            step_id = load.submit()
+            await asyncio.to_thread(wait_until, lambda: app.status(step_id).progress is not None)
+            assert app.status(step_id).progress == {"fraction": 0.5, "text": "loading 2 of 4"}
+            (row,) = app.steps().steps
+            assert row.progress == {"fraction": 0.5, "text": "loading 2 of 4"}
+            version = len(app.history(step_id))
+            proceed.set()
+            step = await asyncio.to_thread(app.wait, step_id, LIMIT)
+            assert (step.progress, version) == (None, 2)
+
+    asyncio.run(main())
+
+
+def test_async_function_reports_progress(app: FleetQ) -> None:
+    proceed = asyncio.Event()
+
+    @app.task("load")
+    async def load() -> None:
+        current_step().progress(text="loading")
+        await proceed.wait()
+
+    async def main() -> None:
+        async with app.running():
+            step_id = load.submit()
+            await asyncio.to_thread(wait_until, lambda: app.status(step_id).progress is not None)
+            assert app.status(step_id).progress == {"fraction": None, "text": "loading"}
+            proceed.set()
+            await asyncio.to_thread(app.wait, step_id, LIMIT)
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_function_in_a_process_reports_progress(tmp_path: Path) -> None:
+    module.app.use(settings=QUICK)
+    go = tmp_path / "go"
+
+    async def main() -> None:
+        async with module.app.running():
+            step_id = module.app.submit({"task_type": "reports", "path": str(go)})
+            await asyncio.to_thread(
+                wait_until, lambda: module.app.status(step_id).progress is not None
+            )
+            assert module.app.status(step_id).progress == {"fraction": 0.5, "text": "half"}
+            go.touch()
+            await asyncio.to_thread(module.app.wait, step_id, LIMIT)
+
+    asyncio.run(main())
+
+
+def test_consumer_reports_progress(app: FleetQ) -> None:
+    step_id = app.submit({})
+    with app.consumer() as consumer:
+        (step,) = consumer.claim_steps(wait=LIMIT)
+        step.progress(1 / 4)
+        wait_until(lambda: app.status(step_id).progress is not None)
+        assert app.status(step_id).progress == {"fraction": 0.25, "text": None}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text", "message"),
+    [
+        (1.5, None, "fraction must be a number from 0 to 1, not 1.5"),
+        (float("nan"), None, "fraction must be a number from 0 to 1, not nan"),
+        (True, None, "fraction must be a number from 0 to 1, not True"),
+        (None, 7, "the text of the progress must be a string, not 7"),
+    ],
+)
+def test_invalid_progress_is_rejected(fraction: Any, text: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^{message}$"):
+        progress_json(fraction, text)
+
+
+def test_text_of_progress_is_limited() -> None:
+    assert progress_json(None, "x" * 200) == f'{{"fraction":null,"text":"{"x" * 200}"}}'
+
+
+def test_invalid_progress_fails_only_its_step(app: FleetQ) -> None:
+    @app.task("wrong", max_retries=0)
+    def wrong(**progress: Any) -> None:
+        current_step().progress(**progress)
+
+    ids = [wrong.submit(text="x" * 201), wrong.submit(fraction=2), wrong.submit(fraction=1)]
+    too_long, too_far, right = asyncio.run(ended(app, ids))
+    assert too_long.error == (
+        "InvalidInput: the text of the progress has 201 characters; the limit is 200"
+    )
+    assert too_far.error == "InvalidInput: fraction must be a number from 0 to 1, not 2"
+    assert right.status == "completed"

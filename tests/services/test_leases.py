@@ -16,6 +16,7 @@ from fleet_q import FleetQ
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.step import SaveCheckpoint
 from fleet_q.services.http import leases as lease_routes
 from fleet_q.services.http.lease_models import LONGEST_WAIT
 from fleet_q.services.worker.careful_log import wait_for_handlers
@@ -64,6 +65,7 @@ def test_client_claims_and_completes_a_step(client: Client, app: FleetQ) -> None
         "priority": 0,
         "attempt": 1,
         "max_retries": 3,
+        "saved": None,
     }
     assert app.status(step_id).claimed_by == "pod-1"
     answer = client.end({**step, "claim_token": token}, "complete", result={"width": 5})
@@ -226,6 +228,60 @@ def test_client_puts_a_step_off_as_often_as_the_setting_allows(app: FleetQ) -> N
     assert (app.status(step_id).status, app.status(step_id).error) == ("failed", error)
 
 
+def test_client_saves_for_who_claims_the_step_later(client: Client, app: FleetQ) -> None:
+    step_id = app.submit({})
+    (step,) = client.claim()
+    for page in (1, 2, 2):
+        answer = client.end(step, "checkpoint", value={"page": page})
+        assert answer == (200, {"step_id": step_id})
+    assert client.end(step, "release")[0] == 200
+    assert client.end(step, "checkpoint", value=3)[0] == 409
+    (later,) = client.claim()
+    assert later["saved"] == {"page": 2}
+    assert client.end(step, "checkpoint", value=3)[0] == 409
+    assert client.end(later, "checkpoint", value=None)[0] == 200
+
+
+def test_client_of_a_cancelled_step_saves_nothing(client: Client, app: FleetQ) -> None:
+    step_id = app.submit({})
+    (step,) = client.claim()
+    app.cancel(step_id)
+    assert client.end(step, "checkpoint", value=1)[0] == 409
+
+
+def test_save_that_the_store_does_not_answer_may_be_repeated() -> None:
+    class Silent(MemoryStore):
+        is_silent = True
+
+        def save_checkpoint(self, save: SaveCheckpoint, pod_id: str | None = None) -> None:
+            super().save_checkpoint(save, pod_id)
+            if self.is_silent:
+                self.is_silent = False
+                raise StoreUnavailable("no answer")
+
+    app = FleetQ(Silent(), settings=QUICK)
+    app.submit({})
+    with app.leasing():
+        client = Client(api_of(app, lease=True))
+        (step,) = client.claim()
+        assert client.end(step, "checkpoint", value=1)[0] == 503
+        assert client.end(step, "checkpoint", value=1)[0] == 200
+        assert client.end(step, "checkpoint", value=2)[0] == 200
+        assert client.end(step, "release")[0] == 200
+        assert client.claim()[0]["saved"] == 2
+
+
+def test_heartbeat_reports_progress(client: Client, app: FleetQ) -> None:
+    step_id = app.submit({})
+    (step,) = client.claim()
+    progress = {"fraction": 0.4, "text": "loading 3 of 7"}
+    assert client.end(step, "heartbeat", progress=progress)[0] == 200
+    wait_until(lambda: client.get(f"/status/{step_id}").json()["progress"] == progress)
+    assert client.get("/steps").json()["steps"][0]["progress"] == progress
+    assert client.end(step, "heartbeat", progress={"fraction": 1})[0] == 200
+    wait_until(lambda: app.status(step_id).progress == {"fraction": 1, "text": None})
+
+
 def test_client_that_is_silent_loses_its_step_to_a_retry(client: Client, app: FleetQ) -> None:
     step_id = app.submit({})
     (silent,) = client.claim(lease=1)
@@ -328,6 +384,10 @@ def test_invalid_claim_is_refused(client: Client, body: dict[str, Any]) -> None:
         ("fail", {"claim_token": "t", "error": None}),
         ("release", {"claim_token": "t", "delay": -1}),
         ("heartbeat", {"claim_token": "t", "lease": 0}),
+        ("heartbeat", {"claim_token": "t", "progress": {"fraction": 1.1}}),
+        ("heartbeat", {"claim_token": "t", "progress": {"text": "x" * 201}}),
+        ("heartbeat", {"claim_token": "t", "progress": 0.4}),
+        ("checkpoint", {"claim_token": "t"}),
     ],
     ids=str,
 )
@@ -422,5 +482,5 @@ def test_end_that_the_store_does_not_take_in_time_may_be_repeated(
 def test_routes_are_described(app: FleetQ) -> None:
     paths = TestClient(api_of(app, lease=True)).get("/openapi.json").json()["paths"]
     assert {"403", "413", "415", "422", "503"} <= paths["/claim"]["post"]["responses"].keys()
-    for how in ("complete", "fail", "release", "heartbeat"):
+    for how in ("complete", "fail", "release", "checkpoint", "heartbeat"):
         assert "409" in paths[f"/steps/{{step_id}}/{how}"]["post"]["responses"]

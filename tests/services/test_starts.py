@@ -82,7 +82,7 @@ class Child:
             await self._has_ended.wait()  # so that it cannot call the function later
 
     async def run(self, on_ready: Callable[[], None]) -> Ended:
-        return await self.process.run(self._run, on_ready, lambda: None, lambda _: Saved())
+        return await self.process.run(self._run, on_ready, lambda: None, lambda _: Saved(), str)
 
 
 @pytest.mark.slow

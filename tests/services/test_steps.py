@@ -7,13 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from fleet_q import FleetQ, InvalidInput
+from fleet_q.adapters.open import open_store
+from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Submit
 from fleet_q.services.app import search
 from fleet_q.services.app.moments import age, parse_moment
+from fleet_q.services.app.settings import DEFAULT_STORE
 from fleet_q.services.http.api import create_http
 from fleet_q.services.http.steps import MOST_TEXTS
 from tests.services.conftest import Command
@@ -189,6 +194,27 @@ def test_command_lists_steps_in_80_columns(fleet_q: Command) -> None:
     more = fleet_q("steps", "list", "--limit", "1")[1].splitlines()[-1]
     cursor = more.removeprefix("more: add --cursor ")
     assert "resize" in fleet_q("steps", "list", "--cursor", cursor.strip("'"))[1]
+
+
+def test_command_shows_progress(fleet_q: Command) -> None:
+    """The store is the default, a file in the command's folder."""
+    fleet_q("submit", '{"task_type": "load"}', "--step-id", "a")
+    store = open_store(DEFAULT_STORE)
+    store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1, claim_token="token"))
+    text = "loading 3 of 7, " * 12
+    progress = json.dumps({"fraction": 0.4, "text": text})
+    heartbeat = SyncRequest("pod", "one", SendHeartbeat("pod", "one"))
+    store.sync(replace(heartbeat, progress=(("a", "token", progress),)))
+    store.close()
+
+    out = fleet_q("steps", "list")[1]
+    assert "claimed 40%" in out
+    assert "loading 3 of 7" in out
+    assert "progress or error" in out
+    row = json.loads(fleet_q("steps", "list", "--json")[1])["steps"][0]
+    assert row["progress"] == {"fraction": 0.4, "text": text}
+    assert "loading 3 of 7" in fleet_q("status", "a")[1]
+    assert json.loads(fleet_q("status", "a", "--json")[1])["progress"] == row["progress"]
 
 
 def test_command_asks_before_it_changes_steps(fleet_q: Command) -> None:

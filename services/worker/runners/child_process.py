@@ -30,6 +30,7 @@ from fleet_q.services.worker.runners.wire import (
     FromChild,
     Logged,
     Ready,
+    Reported,
     Run,
     Save,
     Saved,
@@ -94,6 +95,7 @@ class ChildProcess:
         self._on_ready: Callable[[], None] = _nothing
         self._on_began: Callable[[], None] | None = None  # until it has begun
         self._on_save: Callable[[Save], Saved] = _not_saved
+        self._on_progress: Callable[[str], object] = lambda progress: None
         self._may_have_begun = False
         self._result: asyncio.Future[Ended] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -127,15 +129,18 @@ class ChildProcess:
         on_ready: Callable[[], None],
         on_began: Callable[[], None],
         on_save: Callable[[Save], Saved],
+        on_progress: Callable[[str], object],
     ) -> Ended:
         """Run a step and return its result. ``on_ready`` is called before the function begins, if
         ``run.asks_to_begin``; ``on_began`` when it begins; ``on_save``, in a thread of its own,
-        when it saves a checkpoint. Raises what ``on_ready`` raises, :class:`ChildEnded`, or
-        ``OSError`` if the guard could not start the child."""
+        when it saves a checkpoint; ``on_progress`` with the progress that it reports. Raises what
+        ``on_ready`` raises, :class:`ChildEnded`, or ``OSError`` if the guard could not start the
+        child."""
         self.is_new = False
         self._on_ready = on_ready
         self._on_began = on_began
         self._on_save = on_save
+        self._on_progress = on_progress
         self._may_have_begun = False
         self._result = asyncio.get_running_loop().create_future()
         self._writer.write(frame(run))
@@ -197,6 +202,8 @@ class ChildProcess:
                 if self._on_began is not None:
                     self._on_began()
                     self._on_began = None
+            case Reported(progress):
+                self._on_progress(progress)
             case Save():
                 loop, save = asyncio.get_running_loop(), partial(self._save, self._on_save, message)
                 threading.Thread(target=save, args=[loop], name="fleet-q-save", daemon=True).start()

@@ -230,7 +230,10 @@ class Processes(Queue):
         try:
             if attempt.context.cancelled:  # before the child was in self._running
                 child.kill()
-            return await child.run(run, job.record_start, on_began, partial(_save, job))
+            report = partial(
+                job.task.app.report_progress, attempt.step.step_id, attempt.claim_token
+            )
+            return await child.run(run, job.record_start, on_began, partial(_save, job), report)
         finally:
             limit.cancel()
             with self._lock:

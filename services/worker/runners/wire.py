@@ -72,6 +72,12 @@ class Save(msgspec.Struct, tag=True):
     version: int
 
 
+class Reported(msgspec.Struct, tag=True):
+    """The function reports its ``progress``, a JSON text."""
+
+    progress: str
+
+
 class Saved(msgspec.Struct, tag=True):
     """The pod has stored a checkpoint; or the claim is lost, or the store raised ``error``, which
     may pass if ``is_unavailable``."""
@@ -88,7 +94,7 @@ class Logged(msgspec.Struct, tag=True):
 
 
 ToChild = Start | Run | Begin | Saved
-FromChild = Ready | Began | Ended | Save | Logged
+FromChild = Ready | Began | Ended | Save | Reported | Logged
 
 decode_to_child: Final = msgspec.msgpack.Decoder(ToChild).decode
 decode_from_child: Final = msgspec.msgpack.Decoder(FromChild).decode

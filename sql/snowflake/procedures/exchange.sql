@@ -10,6 +10,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     is_posted BOOLEAN,
     patience NUMBER(38, 0),
     sends_heartbeat BOOLEAN,
+    progress VARCHAR,
     transitions VARCHAR,
     joins BOOLEAN,
     own_request VARCHAR,
@@ -56,6 +57,9 @@ BEGIN
     within_limits := may_be_limited;
     IF (sends_heartbeat) THEN
         {{send_heartbeat}};
+    END IF;
+    IF (progress <> '[]') THEN
+        {{send_progress}};
     END IF;
     IF (is_posted) THEN
         change_id := ({{served_by}});

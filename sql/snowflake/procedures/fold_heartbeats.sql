@@ -1,5 +1,5 @@
--- Move heartbeats to the pods' rows, and delete them and old requests. If steps may wait, settle those
--- that others have left unsettled, and return how many were settled.
+-- Move heartbeats to the pods' rows and progress to the steps', and delete them and old requests. If
+-- steps may wait, settle those that others have left unsettled, and return how many were settled.
 CREATE OR REPLACE PROCEDURE {procedure}(
     may_wait BOOLEAN,
     change_id VARCHAR
@@ -18,6 +18,14 @@ BEGIN
         BEGIN TRANSACTION;
         {{fold_heartbeats}};
         {{delete_folded_heartbeats}};
+        COMMIT;
+    END IF;
+    found := ({{count_progress}});
+    IF (found > 0) THEN
+        BEGIN TRANSACTION;
+        {{mark_progress}};
+        {{fold_progress}};
+        {{delete_folded_progress}};
         COMMIT;
     END IF;
     old := ({{count_old_requests}});

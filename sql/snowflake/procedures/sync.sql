@@ -1,10 +1,11 @@
 -- Carry out a pod's request and return its state. A request that only claims looks for a due step
 -- before it locks the table. A heartbeat is inserted first, without a lock, unless it has to wake the
--- pod. Pods join through the mailbox.
+-- pod; so is what functions report, if there is any. Pods join through the mailbox.
 CREATE OR REPLACE PROCEDURE {procedure}(
     pod_id VARCHAR,
     incarnation VARCHAR,
     sends_heartbeat BOOLEAN,
+    progress VARCHAR,
     transitions VARCHAR,
     allowed_statuses VARCHAR,
     skip_pod_check BOOLEAN,
@@ -37,6 +38,9 @@ BEGIN
     IF (sends_heartbeat) THEN
         {{send_heartbeat}};
         sent := SQLROWCOUNT;
+    END IF;
+    IF (progress <> '[]') THEN
+        {{send_progress}};
     END IF;
     IF (claim > 0 AND outcome_count = 0 AND NOT is_retry) THEN
         due := ({{count_due}});

@@ -1087,6 +1087,9 @@ WHERE row_id IN (
 SELECT COUNT(*) FROM "SYNC_REQUESTS"
 WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
 
+-- snowflake/count_progress
+SELECT COUNT(*) FROM "STEP_PROGRESS";
+
 -- snowflake/count_queue_events
 SELECT COUNT(*)
 FROM "QUEUE_EVENTS"
@@ -1246,6 +1249,10 @@ WHERE "POD_HEARTBEATS".pod_id = pod.pod_id
         OR "POD_HEARTBEATS".heartbeat_ts <= pod.last_heartbeat_ts
     );
 
+-- snowflake/delete_folded_progress
+DELETE FROM "STEP_PROGRESS"
+WHERE change_id = :change_id;
+
 -- snowflake/delete_inbox_rows
 DELETE FROM "STEP_INBOX"
 WHERE row_id IN (
@@ -1325,6 +1332,21 @@ FROM (
 ) AS latest
 WHERE "POD_HEALTH".pod_id = latest.pod_id AND "POD_HEALTH".incarnation = latest.incarnation
     AND "POD_HEALTH".last_heartbeat_ts < latest.heartbeat_ts;
+
+-- snowflake/fold_progress
+-- Move the last progress of each claim to its step, unless the step has another claim or none. It is no
+-- change of the step: neither its version nor its log changes.
+UPDATE "STEP_TRACKER"
+SET progress = latest.progress
+FROM (
+    SELECT step_id, claim_token, progress
+    FROM "STEP_PROGRESS"
+    WHERE change_id = :change_id
+    QUALIFY ROW_NUMBER() OVER (
+        PARTITION BY step_id, claim_token ORDER BY reported_ts DESC, progress DESC
+    ) = 1
+) AS latest
+WHERE "STEP_TRACKER".step_id = latest.step_id AND "STEP_TRACKER".claim_token = latest.claim_token;
 
 -- snowflake/history
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
@@ -1577,12 +1599,12 @@ SELECT
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.version, step.queue,
     step.task_type, step.key, step.unique_key, step.labels, step.timeout, step.workflow_id,
-    step.error
+    step.progress, step.error
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN (
     SELECT step_id, status, priority, retry_count, max_retries, created_ts, last_update_ts,
         available_ts, claimed_by, version, queue, task_type, key, unique_key, labels, timeout,
-        workflow_id, SUBSTR(error, 1, 500) AS error
+        workflow_id, progress, SUBSTR(error, 1, 500) AS error
     FROM "STEP_TRACKER"
     WHERE (
             :statuses IS NULL
@@ -1757,6 +1779,12 @@ WHERE step_id IN (
 UPDATE "STEP_TRACKER"
 SET version = version
 WHERE status = 'pending' AND queue = :queue;
+
+-- snowflake/mark_progress
+-- Mark what this change moves. What is inserted meanwhile is left for the next one.
+UPDATE "STEP_PROGRESS"
+SET change_id = :change_id
+WHERE change_id IS NULL;
 
 -- snowflake/mark_requests
 -- Mark the requests that this change serves: the oldest, up to 500, with up to 8 MiB of texts; of
@@ -3024,6 +3052,12 @@ WHERE pod_id = :pod_id AND incarnation = :incarnation
         FROM TABLE(FLATTEN(input => PARSE_JSON(:transitions)))
         WHERE value[2]::VARCHAR = ''
     );
+
+-- snowflake/send_progress
+-- Insert what functions report, triples of step id, claim token and JSON text.
+INSERT INTO "STEP_PROGRESS" (step_id, claim_token, progress, reported_ts)
+SELECT value[0]::VARCHAR, value[1]::VARCHAR, value[2]::VARCHAR, CURRENT_TIMESTAMP()
+FROM TABLE(FLATTEN(input => PARSE_JSON(:progress)));
 
 -- snowflake/served_by
 -- The change that has served a request; '' if none has. If two have marked it, the later one has

@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/procedures/change
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_9"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
@@ -1407,7 +1407,7 @@ END
 $$;
 
 -- snowflake/procedures/confirm
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_9"(
     pod_id VARCHAR
 )
 COPY GRANTS
@@ -1459,7 +1459,7 @@ END
 $$;
 
 -- snowflake/procedures/declare_dead
-CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_9"(
     silent VARCHAR,
     becomes VARCHAR,
     pod_id VARCHAR,
@@ -1555,7 +1555,7 @@ END
 $$;
 
 -- snowflake/procedures/exchange
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_9"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
@@ -1563,6 +1563,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_8"(
     is_posted BOOLEAN,
     patience NUMBER(38, 0),
     sends_heartbeat BOOLEAN,
+    progress VARCHAR,
     transitions VARCHAR,
     joins BOOLEAN,
     own_request VARCHAR,
@@ -1635,6 +1636,11 @@ BEGIN
                 FROM TABLE(FLATTEN(input => PARSE_JSON(:transitions)))
                 WHERE value[2]::VARCHAR = ''
             );
+    END IF;
+    IF (progress <> '[]') THEN
+        INSERT INTO "STEP_PROGRESS" (step_id, claim_token, progress, reported_ts)
+        SELECT value[0]::VARCHAR, value[1]::VARCHAR, value[2]::VARCHAR, CURRENT_TIMESTAMP()
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:progress)));
     END IF;
     IF (is_posted) THEN
         change_id := (SELECT COALESCE(MAX(change_id), '')
@@ -4090,7 +4096,7 @@ END
 $$;
 
 -- snowflake/procedures/fold_heartbeats
-CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_9"(
     may_wait BOOLEAN,
     change_id VARCHAR
 )
@@ -4126,6 +4132,27 @@ BEGIN
                 "POD_HEARTBEATS".incarnation <> pod.incarnation
                 OR "POD_HEARTBEATS".heartbeat_ts <= pod.last_heartbeat_ts
             );
+        COMMIT;
+    END IF;
+    found := (SELECT COUNT(*) FROM "STEP_PROGRESS");
+    IF (found > 0) THEN
+        BEGIN TRANSACTION;
+        UPDATE "STEP_PROGRESS"
+        SET change_id = :change_id
+        WHERE change_id IS NULL;
+        UPDATE "STEP_TRACKER"
+        SET progress = latest.progress
+        FROM (
+            SELECT step_id, claim_token, progress
+            FROM "STEP_PROGRESS"
+            WHERE change_id = :change_id
+            QUALIFY ROW_NUMBER() OVER (
+                PARTITION BY step_id, claim_token ORDER BY reported_ts DESC, progress DESC
+            ) = 1
+        ) AS latest
+        WHERE "STEP_TRACKER".step_id = latest.step_id AND "STEP_TRACKER".claim_token = latest.claim_token;
+        DELETE FROM "STEP_PROGRESS"
+        WHERE change_id = :change_id;
         COMMIT;
     END IF;
     old := (SELECT COUNT(*) FROM "SYNC_REQUESTS"
@@ -4585,7 +4612,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_pod
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_9"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     version NUMBER(38, 0),
@@ -4641,7 +4668,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_9"(
     ended VARCHAR,
     before NUMBER(38, 0),
     pod_id VARCHAR,
@@ -4700,7 +4727,7 @@ END
 $$;
 
 -- snowflake/procedures/recover
-CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_9"(
     claims VARCHAR,
     claim_count NUMBER(38, 0),
     error VARCHAR,
@@ -5440,7 +5467,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_pods
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_9"(
     pod_ids VARCHAR,
     pods VARCHAR,
     event_count NUMBER(38, 0),
@@ -5487,7 +5514,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_queues
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_9"(
     names VARCHAR,
     queues VARCHAR,
     event_count NUMBER(38, 0),
@@ -5535,7 +5562,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_9"(
     step_ids VARCHAR,
     steps VARCHAR,
     event_count NUMBER(38, 0),
@@ -5594,7 +5621,7 @@ END
 $$;
 
 -- snowflake/procedures/save_checkpoint
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SAVE_CHECKPOINT_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SAVE_CHECKPOINT_9"(
     step_id VARCHAR,
     claim_token VARCHAR,
     step_version NUMBER(38, 0),
@@ -5889,7 +5916,7 @@ END
 $$;
 
 -- snowflake/procedures/set_queue
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_9"(
     queue VARCHAR,
     new_version NUMBER(38, 0),
     event_type VARCHAR,
@@ -5980,7 +6007,7 @@ END
 $$;
 
 -- snowflake/procedures/submit
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_9"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
     change_id VARCHAR
@@ -6114,10 +6141,11 @@ END
 $$;
 
 -- snowflake/procedures/sync
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_9"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     sends_heartbeat BOOLEAN,
+    progress VARCHAR,
     transitions VARCHAR,
     allowed_statuses VARCHAR,
     skip_pod_check BOOLEAN,
@@ -6176,6 +6204,11 @@ BEGIN
                 WHERE value[2]::VARCHAR = ''
             );
         sent := SQLROWCOUNT;
+    END IF;
+    IF (progress <> '[]') THEN
+        INSERT INTO "STEP_PROGRESS" (step_id, claim_token, progress, reported_ts)
+        SELECT value[0]::VARCHAR, value[1]::VARCHAR, value[2]::VARCHAR, CURRENT_TIMESTAMP()
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:progress)));
     END IF;
     IF (claim > 0 AND outcome_count = 0 AND NOT is_retry) THEN
         due := (SELECT COUNT(*)
@@ -7927,7 +7960,7 @@ END
 $$;
 
 -- snowflake/procedures/take_in
-CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_8"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_9"(
     row_ids VARCHAR,
     row_count NUMBER(38, 0),
     submissions VARCHAR,

@@ -723,7 +723,7 @@ SELECT
     step.rowid, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
         step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
         step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
-        step.workflow_id, substr(step.error, 1, 500)
+        step.workflow_id, step.progress, substr(step.error, 1, 500)
 FROM json_each(:places) AS place
 JOIN step_tracker AS step ON step.rowid = place.value
 WHERE step.rowid < :before
@@ -750,7 +750,7 @@ SELECT
     latest.place, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
         step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
         step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
-        step.workflow_id, substr(step.error, 1, 500)
+        step.workflow_id, step.progress, substr(step.error, 1, 500)
 FROM (
     SELECT rowid AS place FROM step_tracker WHERE rowid < :before ORDER BY rowid DESC LIMIT :most
 ) AS latest
@@ -1277,3 +1277,9 @@ FROM waiting;
 SELECT value
 FROM json_each(:step_ids)
 WHERE EXISTS (SELECT 1 FROM dependencies WHERE child_id = value);
+
+-- sqlite/write_progress
+-- Write what the function of a claimed step reports.
+UPDATE step_tracker
+SET progress = :progress
+WHERE step_id = :step_id AND status = 'claimed' AND claim_token = :claim_token;

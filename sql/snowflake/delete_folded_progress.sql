@@ -1,0 +1,2 @@
+DELETE FROM {step_progress}
+WHERE change_id = :change_id
