@@ -33,7 +33,7 @@ from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.search import StepFilter, StepList, StepSummary
-from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
+from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due, is_expired
 from fleet_q.core.step_by_step import StepByStep
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class MemoryDatabase:
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
         self.by_unique_key: dict[str, dict[str, None]] = defaultdict(dict)
         self.dependencies = DependencyTable()
+        self.deadlines: list[tuple[int, str]] = []  # a heap; of steps that may have begun since
         self.inbox: list[InboxRow] = []
         self.traits = StoreTraits()
         self.queue = _Queue(self.steps)
@@ -182,6 +183,18 @@ class MemoryTransaction(StepByStep):
         self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
     ) -> list[Step]:
         return self._db.queue.due(self.at, limit, limits, routes)
+
+    def expired(self, limit: int) -> list[str]:
+        expired: dict[str, tuple[int, str]] = {}
+        deadlines = self._db.deadlines
+        while deadlines and deadlines[0][0] < self.at and len(expired) < limit:
+            entry = heapq.heappop(deadlines)
+            step = self._db.steps.get(entry[1])
+            if step is not None and is_expired(step, self.at):
+                expired[entry[1]] = entry
+        for entry in expired.values():
+            heapq.heappush(deadlines, entry)
+        return list(expired)
 
     def limited_queues(self) -> list[Queue]:
         limited = super().limited_queues()
@@ -500,6 +513,8 @@ class MemoryTransaction(StepByStep):
             self._db.by_unique_key[step.unique_key][step.step_id] = None
         if step.status == "pending":
             self._db.queue.add(step)
+        if step.start_by_ts is not None and step.status in ("pending", "waiting"):
+            heapq.heappush(self._db.deadlines, (step.start_by_ts, step.step_id))
 
     def _forget(self, step_id: str) -> None:
         step = self._db.steps.pop(step_id)

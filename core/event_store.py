@@ -72,9 +72,14 @@ class EventStore:
         with self._database.write() as tx:
             return tx.declare_dead(silent, by)
 
+    def expire(self, limit: int, by: str | None = None) -> int:
+        with self._database.write() as tx:
+            return tx.expire(limit, by)
+
     def fold_heartbeats(self) -> bool:
         """Heartbeats are in the pods' rows already, and each transaction settles what it ends."""
-        return False
+        with self._database.read() as tx:
+            return bool(tx.expired(1))
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
         with self._database.read() as tx:

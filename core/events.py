@@ -145,13 +145,14 @@ class Checkpointed(Fact, frozen=True, tag="checkpointed"):
 
 class Replaced(Fact, frozen=True, tag="replaced"):
     """A client submitted another step with the unique key of this one, which was pending: its
-    payload, priority, time and labels are those of the later submission."""
+    payload, priority, times and labels are those of the later submission."""
 
     payload: Raw
     priority: int
     available_ts: int
     task_type: str
     labels: Raw | None
+    start_by_ts: int | None = None
 
 
 class Reprioritized(Fact, frozen=True, tag="reprioritized"):

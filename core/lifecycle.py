@@ -129,6 +129,7 @@ _CLAIM_CLEARED: Final = dict.fromkeys(_CLAIM_SET, NewValue.NULL)
 _ONE_TRY_USED: Final = {"retry_count": NewValue.INCREMENTED}
 _TRIES_RESET: Final = {"retry_count": NewValue.ZERO, "snoozes": NewValue.ZERO}
 _ERROR_SET: Final = {"error": NewValue.FROM_EVENT, "traceback": NewValue.FROM_EVENT}
+_DEADLINE_CLEARED: Final = {"start_by_ts": NewValue.NULL}
 _ERROR_CLEARED: Final = {"error": NewValue.NULL, "traceback": NewValue.NULL}
 
 EFFECTS: Final[Mapping[str, Effect]] = {
@@ -166,12 +167,19 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "replayed": Effect(
         ("failed", "cancelled"),
         "pending",
-        {**_CLAIM_CLEARED, **_TRIES_RESET, "available_ts": NewValue.FROM_EVENT_OR_NOW},
+        {
+            **_CLAIM_CLEARED,
+            **_TRIES_RESET,
+            **_DEADLINE_CLEARED,
+            "available_ts": NewValue.FROM_EVENT_OR_NOW,
+        },
     ),
     "ready": Effect(("waiting",), "pending", {}),
     "parents_added": Effect(("waiting",), "waiting", {"parents": NewValue.FROM_EVENT}),
     "restored": Effect(
-        ("failed", "cancelled"), "waiting", {**_CLAIM_CLEARED, **_TRIES_RESET, **_ERROR_CLEARED}
+        ("failed", "cancelled"),
+        "waiting",
+        {**_CLAIM_CLEARED, **_TRIES_RESET, **_DEADLINE_CLEARED, **_ERROR_CLEARED},
     ),
     "snoozed": Effect(
         ("claimed",),
@@ -188,7 +196,8 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         "pending",
         {
             **dict.fromkeys(
-                ("payload", "priority", "available_ts", "task_type", "labels"), NewValue.FROM_EVENT
+                ("payload", "priority", "available_ts", "task_type", "labels", "start_by_ts"),
+                NewValue.FROM_EVENT,
             ),
             "checkpoint": NewValue.NULL,  # it was of the earlier payload
         },

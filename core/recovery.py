@@ -1,4 +1,5 @@
-"""The leader's recovery cycle: declare silent pods dead and recover their steps.
+"""The leader's recovery cycle: declare silent pods dead, recover their steps, and cancel steps that
+were not begun in time.
 
 A cycle may be interrupted after any store call, repeated, or run by two pods at once: each recovery
 carries the claim token that the orphan was found under, so it takes effect once.
@@ -19,6 +20,9 @@ from fleet_q.core.step import Recover, Step
 
 BATCH: Final = 500
 """Orphans read or recovered in one transaction, so few that heartbeats get through in between."""
+
+EXPIRE_BATCH: Final = 500
+"""Expired steps that one transaction cancels, at most."""
 
 BATCH_SIZE: Final = 4 * 1024 * 1024
 """About how many bytes the steps recovered in one transaction have, at most. This also bounds
@@ -86,7 +90,7 @@ def recovery_cycle(
             starts.remove([incarnation for incarnation in left_behind if incarnation not in living])
     # Last, since steps are to be recovered even if this fails.
     while (yield from call(Store.fold_heartbeats)):
-        pass
+        yield from call(Store.expire, EXPIRE_BATCH, by)
     return True
 
 

@@ -86,6 +86,8 @@ class StepSummary(msgspec.Struct, frozen=True, gc=False):
     timeout: int | None
     workflow_id: str | None
     progress: str | None
+    start_by_ts: int | None
+    snoozes: int
     error: str | None
 
     @classmethod

@@ -23,6 +23,9 @@ from fleet_q.core.sizes import size_of
 DIED: Final = "pod {} died while it held the step"
 """The error of an attempt whose pod died; a format string for the pod's id."""
 
+EXPIRED: Final = "expired: it was not begun by the time that start_by set"
+"""The error of a step that was cancelled because it was not begun in time."""
+
 AT_ONCE: Final = 0
 """The ``available_ts`` of a step that is claimable at once, whatever the clock says."""
 
@@ -57,7 +60,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
       end, see :mod:`fleet_q.core.dependencies`.
     - ``workflow_id``: the workflow that it belongs to; ``spawned_by``: the step whose completion
       stored it.
-    - ``start_by_ts``: if it was not begun by then, it is cancelled.
+    - ``start_by_ts``: if it was not begun by then, it is cancelled: see :func:`is_expired`.
     - ``snoozes``: how often its function put it off.
     - ``checkpoint``, ``progress``: JSON that its function saved and reported. Progress is not in
       the log.
@@ -378,6 +381,10 @@ def decide(
                 raise IllegalTransition(
                     "step", "claimed before it is due", step.status, step.step_id
                 )
+            if is_expired(step, at):
+                raise IllegalTransition(
+                    "step", "claimed after it has expired", step.status, step.step_id
+                )
             fact = ev.Claimed(command.claim_token, command.incarnation)
         case Complete():
             if step.is_completed_under(command.claim_token):
@@ -436,6 +443,7 @@ def decide(
                 available_ts=_after(command.by.delay, at),
                 task_type=command.by.task_type,
                 labels=None if command.by.labels is None else _raw(command.by.labels),
+                start_by_ts=start_by(command.by, at),
             )
         case Reprioritize():
             if step.status == "pending" and step.priority == command.priority:
@@ -517,6 +525,24 @@ def is_due(step: Step, at: int) -> bool:
     """
     is_retry_of_future = step.retry_count > 0 and step.last_update_ts > at
     return is_retry_of_future or step.available_ts <= max(at, step.last_update_ts)
+
+
+def is_expired(step: Step, at: int) -> bool:
+    """Whether a step that waits was not begun in time, and must not any more at store time
+    ``at``."""
+    return step.status in ("pending", "waiting") and is_late(step, at)
+
+
+def is_late(step: Step, at: int) -> bool:
+    """Whether a step was not begun in time, and must not any more at store time ``at``."""
+    begin_by = must_begin_by(step)
+    return begin_by is not None and begin_by < at
+
+
+def must_begin_by(step: Step) -> int | None:
+    """The store time until which a step must begin; ``None``: any time. A step that was retried or
+    snoozed has begun before; one that was released counts as not begun."""
+    return None if step.retry_count or step.snoozes else step.start_by_ts
 
 
 def unique_until(submit: Submit, at: int) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Final
 
 from fleet_q.core import dependencies, inbox, uniqueness
 from fleet_q.core import pod as pods
@@ -30,6 +31,7 @@ from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import Routes
 from fleet_q.core.settling import Settling
 from fleet_q.core.step import (
+    EXPIRED,
     Cancel,
     Change,
     Claim,
@@ -42,6 +44,9 @@ from fleet_q.core.step import (
     Step,
     Submit,
 )
+
+EXPIRE_BATCH: Final = 1_000
+"""Expired steps that one transaction cancels, at most."""
 
 
 class StepByStep(Settling):
@@ -141,6 +146,16 @@ class StepByStep(Settling):
         return self._result(request, claimed, refused, more=more or has_rows, held_back=held_back)
 
     def claim(self, request: SyncRequest) -> list[Step]:
+        if self.expire(EXPIRE_BATCH, request.pod_id) == EXPIRE_BATCH:
+            return []  # there may be more, which the next claim cancels
+        return self.claim_first(request)
+
+    def expire(self, limit: int, by: str | None) -> int:
+        cancels = [Cancel(step_id, EXPIRED) for step_id in self.expired(limit)]
+        return len(self.change_allowed(cancels, by)) if cancels else 0
+
+    def claim_first(self, request: SyncRequest) -> list[Step]:
+        """Claim steps, none of which has expired."""
         limits = self.limits(request.ends)
         claimable = self.claimable(request.claim, limits, request.routes)
         selected = steps.steps_to_claim(claimable, request.free, request.slots, limits)

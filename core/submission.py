@@ -248,12 +248,14 @@ def submission(
     labels: Mapping[str, str] | None = None,
     timeout: float | None = None,
     after: After | None = None,
+    start_by: float | None = None,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> Submit:
     """Make the command that submits ``payload``, a JSON object.
 
-    ``delay``, ``unique_for`` and ``timeout`` are in seconds; ``unique`` promises that ``step_id``
-    was generated for this step; ``after`` are its parents. Raises :class:`InvalidInput`.
+    ``delay``, ``start_by``, ``unique_for`` and ``timeout`` are in seconds; ``unique`` promises that
+    ``step_id`` was generated for this step; ``after`` are its parents. Raises
+    :class:`InvalidInput`.
     """
     if not isinstance(payload, dict):
         raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
@@ -282,6 +284,13 @@ def submission(
         )
     if timeout is not None:
         check_timeout(timeout)
+    if start_by is not None:
+        check_seconds(start_by, "start_by")
+        if start_by <= delay:
+            raise InvalidInput(
+                f"start_by ({start_by:g} s) must be more than delay ({delay:g} s), or the step"
+                " never begins"
+            )
     return Submit(
         step_id,
         text,
@@ -298,6 +307,7 @@ def submission(
         None if timeout is None else micros(timeout),
         on_conflict,
         None if after is None else _parents(after),
+        start_by=None if start_by is None else micros(start_by),
     )
 
 

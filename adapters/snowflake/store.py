@@ -137,6 +137,16 @@ class SnowflakeStore:
         )
         return [rows.to_pod(row) for row in declared or ()]
 
+    def expire(self, limit: int, by: str | None = None) -> int:
+        changed = self.session.call(
+            "expire",
+            most=limit,
+            error=steps.EXPIRED,
+            pod_id=by,
+            change_id=f"{new_change_id()} expired",  # so that the event has the error
+        )
+        return int(changed[0][0])
+
     def fold_heartbeats(self) -> bool:
         answer = self.session.call(
             "fold_heartbeats", may_wait=self._mailbox.may_wait, change_id=new_change_id()

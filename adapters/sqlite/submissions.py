@@ -26,7 +26,9 @@ SUBMITTED: Final = ["step_id", "created_ts", "status", *_DERIVED, *_AS_SUBMITTED
 
 _as_submitted: Final = attrgetter(*_AS_SUBMITTED)
 _as_plain: Final = attrgetter(*_PLAIN)
-_options: Final = attrgetter("unique", *(name for name in _AS_SUBMITTED if name not in _PLAIN))
+_options: Final = attrgetter(
+    "unique", "start_by", *(name for name in _AS_SUBMITTED if name not in _PLAIN)
+)
 _NO_OPTIONS: Final = _options(Submit("", "", unique=True))
 
 

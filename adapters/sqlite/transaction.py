@@ -48,6 +48,7 @@ from fleet_q.core.step import (
     claim_order,
     steps_to_claim,
 )
+from fleet_q.core.step_by_step import EXPIRE_BATCH
 from fleet_q.sql.render import by_place
 
 Row = Sequence[Any]
@@ -86,6 +87,7 @@ class SqliteTransaction(SqliteDependencies):
 
     is_marked_by_new_clock = False
     clock_was_set_back = False  # so retries may be due that are not marked yet
+    _is_any_expired = False  # known when _has_no_delayed is
     took_first = True  # whether the last claim took the first steps that wait, as most do
     _refusal: str | None = None
 
@@ -142,6 +144,9 @@ class SqliteTransaction(SqliteDependencies):
             return answer
         self._mark_due(routes)
         return super().may_claim(routes, ended)
+
+    def expired(self, limit: int) -> list[str]:
+        return [row[0] for row in self._run("expired", {"now": self.at, "limit": limit})]
 
     def limited_queues(self) -> list[Queue]:
         return [rows.to_queue(row) for row in self._run("queues_with_limits")]
@@ -354,7 +359,12 @@ class SqliteTransaction(SqliteDependencies):
         token = {"claim_token": request.claim_token}
         holder = {"now": self.at, "pod_id": request.pod_id, "incarnation": request.incarnation}
         rule = {"free": request.free, "most_bytes": MAX_CLAIM_SIZE}
-        ids, may_take_all = self._first_due(request, rule) or (self._select(request), True)
+        first = self._first_due(request, rule)
+        if self._is_any_expired:
+            if self.expire(EXPIRE_BATCH, request.pod_id) == EXPIRE_BATCH:
+                return []  # there may be more, which the next claim cancels
+            first = self._first_due(request, rule)
+        ids, may_take_all = first or (self._select(request), True)
         updated = (
             self._run("claim", {"ids": ids, **holder, **token})
             if may_take_all
@@ -374,10 +384,10 @@ class SqliteTransaction(SqliteDependencies):
             self._mark_due(request.routes)
             return None
         values = {"now": self.at, "limit": request.claim, **rule}
-        *found, is_any_delayed = self._run("first_due", values).fetchone()
+        *found, is_any_delayed, self._is_any_expired = self._run("first_due", values).fetchone()
         self._has_no_delayed = not is_any_delayed
         if is_any_delayed and self._mark_due(request.routes):
-            *found, _ = self._run("first_due", values).fetchone()
+            *found, _, _ = self._run("first_due", values).fetchone()
         ids, may_take_all, first, last, has_limits = found
         self.took_first = (
             first == last and not has_limits and bool(served(first, 0, request.routes))
@@ -385,9 +395,10 @@ class SqliteTransaction(SqliteDependencies):
         return (ids, bool(may_take_all)) if self.took_first else None
 
     def _pending_pairs(self) -> Row:
-        row: Row = self._run("pending_pairs").fetchone()
-        self._has_no_delayed = not row[-1]
-        return row
+        row: Row = self._run("pending_pairs", {"now": self.at}).fetchone()
+        *pairs, is_any_delayed, self._is_any_expired = row
+        self._has_no_delayed = not is_any_delayed
+        return [*pairs, is_any_delayed]
 
     def _waiting(self, routes: Routes) -> Sequence[Waiting]:
         """The steps that wait and that ``routes`` serve."""
@@ -397,7 +408,8 @@ class SqliteTransaction(SqliteDependencies):
     def _delayed(self, routes: Routes) -> list[Pair]:
         """The pairs of queue and task type that have delayed steps and that ``routes`` serve."""
         if self._has_no_delayed is None:
-            self._has_no_delayed = not self._run("is_any_delayed").fetchone()[0]
+            row = self._run("is_any_delayed", {"now": self.at}).fetchone()
+            self._has_no_delayed, self._is_any_expired = not row[0], bool(row[1])
         if self._has_no_delayed:
             return []
         return [pair for pair in self._run("delayed_pairs") if routes.serve(*pair)]

@@ -73,6 +73,10 @@ class Transaction(Protocol):
     def is_any_due(self, routes: Routes = EVERYWHERE) -> bool:
         """Whether :meth:`claimable` would return a step if no queue had limits."""
 
+    def expired(self, limit: int) -> list[str]:
+        """The ids of up to ``limit`` steps for which :func:`~fleet_q.core.step.is_expired`
+        holds."""
+
     def is_any_claimed(self) -> bool:
         """Whether any step is claimed."""
 
@@ -247,6 +251,9 @@ class Transaction(Protocol):
     def claim(self, request: SyncRequest) -> list[Step]:
         """Claim the steps that :func:`~fleet_q.core.step.steps_to_claim` selects of those that
         :meth:`claimable` returns. Returns them as claimed, in claim order."""
+
+    def expire(self, limit: int, by: str | None) -> int:
+        """See :meth:`Store.expire`."""
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
         """Apply the outcomes whose claim tokens are current; returns the ids of the others."""

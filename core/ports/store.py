@@ -91,10 +91,14 @@ class Store(Protocol):
         """Declare these pods dead, except those whose rows have changed since they were read.
         Returns the pods that were declared dead."""
 
+    def expire(self, limit: int, by: str | None = None) -> int:
+        """Cancel up to ``limit`` of the steps for which :func:`~fleet_q.core.step.is_expired`
+        holds; returns how many. Claims may do so, too, and take none of them."""
+
     def fold_heartbeats(self) -> bool:
         """Move heartbeats into the rows of their pods, in a store that keeps them elsewhere, and
         settle steps whose waits are over though no transaction ended them. Returns whether there
-        were such steps, so that there may be more."""
+        were such steps, so that there may be more, or steps that :meth:`expire` has to cancel."""
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
         """Up to ``limit`` orphaned steps with ids greater than ``after``, ordered by id."""

@@ -18,9 +18,10 @@ class Functions(Protocol):
     def should_pull(self) -> bool:
         """Whether functions wait that may begin."""
 
-    def start(self, steps: Sequence[Step], begin_by: float) -> None:
+    def start(self, steps: Sequence[Step], begin_by: float, ahead: float = 0.0) -> None:
         """Run these steps. Those without a free slot wait for one until ``begin_by``; after that,
-        they wait for :meth:`confirm`."""
+        they wait for :meth:`confirm`. The store's clock, by which a step may have to begin, is
+        ``ahead`` of that of ``begin_by``, in seconds; a step that is too late is released."""
 
     def confirm(self, begin_by: float) -> None:
         """The claims of all steps that wait still stand: they may begin until ``begin_by``."""

@@ -28,7 +28,7 @@ from fleet_q.core.errors import (
 from fleet_q.core.ports import RecoveryQueue, StartRecord, StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
-from fleet_q.core.retry import micros
+from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.unserved import Pair, UnservedTracker
 from fleet_q.core.worker.functions import Claim, Functions
@@ -279,7 +279,7 @@ class PodProgram:
         earlier = [held.pop(step_id) for step_id in sorted(claimed.keys() & held.keys())]
         held.update(claimed)
         # Start functions before all else, so that a kill finds few claimed steps that never began.
-        self._functions.start(steps, machine.begin_by(now))
+        self._functions.start(steps, machine.begin_by(now), result.at / MICROS - now)
         self._on_recorded(request.outcomes, result.refused)
         for step in lost:
             observer.on_lost(step)

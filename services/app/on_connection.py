@@ -19,6 +19,10 @@ def insert(connection: object, new: Sequence[Submit], store: Connection) -> None
     unless it is one to the ``store`` of the app."""
     if any(submit.parents is not None for submit in new):
         raise InvalidInput("after cannot be combined with connection; submit without one of them")
+    if any(submit.start_by is not None for submit in new):
+        raise InvalidInput(
+            "start_by cannot be combined with connection; submit without one of them"
+        )
     where = store.where
     url = where if isinstance(where, str) else None
     environment = store.environment

@@ -43,6 +43,7 @@ class Queue(AppBase):
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,
         after: After | None = None,
+        start_by: float | None = None,
         connection: object = None,
     ) -> str:
         """Store a step and return its id.
@@ -65,6 +66,8 @@ class Queue(AppBase):
         ``"success"`` or ``"finished"``, for those that may end in any way. They may be submitted
         in the same transaction. Raises ``UnknownStep`` for one that does not exist.
 
+        If it was not begun ``start_by`` seconds after its submission, it is cancelled as expired.
+
         With a ``connection`` of yours, a :class:`sqlite3.Connection` to the store's file or one of
         ``snowflake.connector`` to its account, the step is submitted in the transaction that is
         open there, or in SQLite begins with it: it exists once you commit, and never if you roll
@@ -84,6 +87,7 @@ class Queue(AppBase):
             labels=labels,
             timeout=timeout,
             after=after,
+            start_by=start_by,
         )
         if connection is None:
             return self.submit_together([command])[0]
@@ -134,6 +138,7 @@ class Queue(AppBase):
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,
         after: After | None = None,
+        start_by: float | None = None,
     ) -> Submit:
         """Check the arguments of :meth:`submit` and return its command; store nothing."""
         if not isinstance(payload, dict) and isinstance(payload, Mapping):
@@ -158,6 +163,7 @@ class Queue(AppBase):
             labels=labels,
             timeout=timeout,
             after=after,
+            start_by=start_by,
             max_payload_bytes=settings.max_payload_bytes,
         )
 

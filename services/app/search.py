@@ -51,8 +51,10 @@ class StepRow:
     priority: int
     attempt: int
     max_retries: int
+    snoozes: int
     created_ts: str
     last_update_ts: str
+    start_by_ts: str | None
     claimed_ts: str | None
     running_for: float | None
     pod_id: str | None
@@ -75,8 +77,10 @@ class StepRow:
             priority=step.priority,
             attempt=step.retry_count + 1,
             max_retries=step.max_retries,
+            snoozes=step.snoozes,
             created_ts=timestamp(step.created_ts),
             last_update_ts=timestamp(step.last_update_ts),
+            start_by_ts=None if step.start_by_ts is None else timestamp(step.start_by_ts),
             claimed_ts=None if claimed_ts is None else timestamp(claimed_ts),
             running_for=None if claimed_ts is None else max(0, at - claimed_ts) / MICROS,
             pod_id=step.claimed_by,

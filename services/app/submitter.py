@@ -29,6 +29,7 @@ class CommandOptions(TypedDict, total=False):
     labels: Mapping[str, str] | None
     timeout: float | None
     after: After | None
+    start_by: float | None
 
 
 class SubmitOptions(CommandOptions, total=False):

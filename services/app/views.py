@@ -59,6 +59,7 @@ class StepView:
     parents: dict[str, Kind]
     workflow_id: str | None
     spawned_by: str | None
+    start_by_ts: str | None
     snoozes: int
     progress: dict[str, Any] | None
 
@@ -90,6 +91,7 @@ class StepView:
             parents=parents_of(step.parents),
             workflow_id=step.workflow_id,
             spawned_by=step.spawned_by,
+            start_by_ts=None if step.start_by_ts is None else timestamp(step.start_by_ts),
             snoozes=step.snoozes,
             progress=progress_of(step),
         )

@@ -185,10 +185,16 @@ def _text_of(row: StepRow) -> str | None:
 
 
 def _status(row: StepRow) -> str:
-    """The status, with the number of the attempt, unless that is the first, and how far it is."""
-    status = row.status if row.attempt == 1 else f"{row.status} ({row.attempt})"
-    fraction = row.progress and row.progress["fraction"]
-    return status if fraction is None else f"{status} {fraction:.0%}"
+    """The status, with the number of the attempt, unless that is the first, how often the step was
+    put off, and how far it is."""
+    parts: list[str] = [row.status]
+    if row.attempt > 1:
+        parts.append(f"({row.attempt})")
+    if row.snoozes:
+        parts.append(f"(snoozed {row.snoozes})")
+    if row.progress is not None and row.progress["fraction"] is not None:
+        parts.append(f"{row.progress['fraction']:.0%}")
+    return " ".join(parts)
 
 
 def _change(selected: _Selected, change: Callable[..., int], verb: str, participle: str) -> None:

@@ -18,6 +18,7 @@ from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.step import OnConflict, Submit
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.labels import parse_labels
+from fleet_q.services.app.moments import parse_age
 from fleet_q.services.cli.options import (
     AppOption,
     JsonOption,
@@ -84,6 +85,10 @@ def submit(
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="how long its function may take")
     ] = None,
+    start_by: Annotated[
+        str | None,
+        typer.Option(metavar="2h", help="cancel it if it was not begun by then: 2h, 30m, 45s"),
+    ] = None,
     after: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,6 +119,7 @@ def submit(
         "labels": parse_labels(labels or []),
         "timeout": timeout,
         "after": parse_parents(after or []),
+        "start_by": None if start_by is None else _start_by(start_by),
     }
     if payload == "-":
         if step_id is not None:
@@ -188,6 +194,13 @@ def parse_parents(texts: Sequence[str]) -> dict[str, Kind]:
             raise InvalidInput(f"--after {step_id!r} is given twice; give each step once")
         parents[step_id] = "finished" if kind == "finished" else "success"
     return parents
+
+
+def _start_by(text: str) -> float:
+    try:
+        return parse_age(text)
+    except InvalidInput:
+        raise InvalidInput(f"--start-by must be like 2h, 30m or 45s, not {text!r}") from None
 
 
 def _submitted(step_id: str) -> dict[str, str]:

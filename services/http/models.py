@@ -62,6 +62,12 @@ class SubmitRequest(Strict):
     timeout: float | None = Field(
         None, gt=0, le=MAX_SECONDS, description="how many seconds its function may take"
     )
+    start_by: float | None = Field(
+        None,
+        gt=0,
+        le=MAX_SECONDS,
+        description="seconds within which it must begin; else it is cancelled as expired",
+    )
     after: list[Id] | dict[Id, Kind] | None = Field(
         None,
         max_length=MAX_PARENTS,

@@ -146,4 +146,5 @@ def _submit(work: Work, unique: bool) -> Submit:
         unique_for=None if work.unique_for is None else micros(work.unique_for),
         on_conflict=work.on_conflict,
         parents=parents_json(dict(work.after)) if work.after else None,
+        start_by=None if work.start_by is None else micros(work.start_by),
     )

@@ -7,8 +7,9 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from fleet_q.core.retry import MICROS
 from fleet_q.core.routing import Routes
-from fleet_q.core.step import Complete, Fail, Step
+from fleet_q.core.step import Complete, Fail, Step, is_late
 from fleet_q.services.simulation.functions import Functions, claim_of, result_of
 from fleet_q.services.simulation.saving import number_in
 
@@ -40,11 +41,14 @@ class Clients(Functions):
         self._chance = chance
         self._pausing = 0
 
-    def start(self, steps: Sequence[Step], begin_by: float) -> None:
+    def start(self, steps: Sequence[Step], begin_by: float, ahead: float = 0.0) -> None:
         """Hand the steps to clients that wait."""
         now = self._process.virtual_clock.now
         self.claimed_at.update((claim_of(step), now) for step in steps)
-        given, unwanted = steps[: self.asking], steps[self.asking :]
+        at = round((self._clock() + ahead) * MICROS)
+        in_time = [step for step in steps if not is_late(step, at)]
+        given, unwanted = in_time[: self.asking], in_time[self.asking :]
+        unwanted += [step for step in steps if is_late(step, at)]
         self.asking -= len(given)
         self._machine.want({self._routes: self.asking})
         self.unreported.update(map(claim_of, unwanted))

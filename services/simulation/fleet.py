@@ -84,6 +84,7 @@ class Fleet:
             math.inf if prune_after is None else micros(prune_after),
             self._began_before_death,
             _may_take,
+            scenario.settings.max_snoozes,
         )
         self.store_state = StoreState(
             self.virtual_clock,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from fleet_q.core.retry import RetryPolicy
-from fleet_q.core.step import Complete, Outcome, Step, claim_order
+from fleet_q.core.retry import MICROS, RetryPolicy
+from fleet_q.core.step import Complete, Outcome, Release, Step, claim_order, must_begin_by
 from fleet_q.core.worker.functions import Claim
 from fleet_q.core.worker.program import Message
 from fleet_q.services.simulation.actor import Actor
@@ -54,6 +55,7 @@ class Functions:
         self.claimed_at: dict[Claim, float] = {}  # for all ever started
         self.begun: set[Claim] = set()  # whose function has begun
         self.unreported: set[Claim] = set()  # ended, but not yet reported to the store
+        self._start_by: dict[Claim, float] = {}
         self._running: set[Claim] = set()
         self._waiting: list[tuple[Step, float]] = []
 
@@ -63,8 +65,12 @@ class Functions:
     def __contains__(self, claim: Claim) -> bool:
         return claim in self._running or any(claim == claim_of(step) for step, _ in self._waiting)
 
-    def start(self, steps: Sequence[Step], begin_by: float) -> None:
-        """Run these steps as soon as slots are free; none may begin after ``begin_by``."""
+    def start(self, steps: Sequence[Step], begin_by: float, ahead: float = 0.0) -> None:
+        """Run these steps as soon as slots are free; none may begin after ``begin_by``, or when it
+        has expired by the store's clock, which is ``ahead``."""
+        for step in steps:
+            if (must_begin := must_begin_by(step)) is not None:
+                self._start_by[claim_of(step)] = must_begin / MICROS - ahead
         self.claimed_at.update((claim_of(step), self._process.virtual_clock.now) for step in steps)
         self._waiting += [(step, begin_by) for step in steps]
         self._waiting.sort(key=lambda entry: claim_order(entry[0]))
@@ -122,6 +128,10 @@ class Functions:
     def _fill(self) -> None:
         while self._waiting and len(self._running) < self._slots:
             step, begin_by = self._waiting[0]
+            if self._clock() > self._start_by.get(claim_of(step), math.inf):
+                del self._waiting[0]
+                self._on_done(Release(*claim_of(step)))
+                continue
             if self._clock() > begin_by:
                 self._on_unconfirmed()
                 return
@@ -164,6 +174,11 @@ class Functions:
             process.virtual_clock.at(process.frozen_until, self._end, step)
             return
         self._running.remove(claim)
+        work = self._work[step.step_id]
+        if step.snoozes < work.snoozes:
+            self._on_done(self._retry_policy.snooze(step, claim[1], work.snooze_for))
+            self._fill()
+            return
         match self._work[step.step_id].behaves(step.attempt):
             case "kills its pod":
                 self._on_killed(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from functools import partial
 from random import Random
@@ -20,6 +21,7 @@ from fleet_q.core.errors import (
 from fleet_q.core.ports import StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
+from fleet_q.core.retry import MICROS
 from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Step
@@ -29,7 +31,7 @@ from fleet_q.core.worker.program import NOW, Message, PodProgram, Wait
 from fleet_q.services.simulation.actor import Actor, Process, Server
 from fleet_q.services.simulation.clients import Clients
 from fleet_q.services.simulation.failing import Failing
-from fleet_q.services.simulation.functions import Functions
+from fleet_q.services.simulation.functions import Functions, claim_of
 from fleet_q.services.simulation.records import SLACK, StepRecord, longest_gap
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
@@ -92,6 +94,7 @@ class PodProcess(Actor):
         self._on_begin = on_begin
         # By claim: the times of the request that last confirmed it, and of the answer.
         self._confirmed: dict[tuple[str, str], tuple[float, float]] = {}
+        self._must_begin_by: dict[tuple[str, str], float] = {}  # seconds since the start, by claim
         self._inbox: list[Message] = []
         self._failing = Failing(pod_id, settings.store_give_up_after, self.clock)
         self._failures = _Failures(lambda: self._on_given_up(on_given_up))
@@ -271,6 +274,10 @@ class PodProcess(Actor):
         self._functions.unreported.difference_update(
             (outcome.step_id, outcome.claim_token) for outcome in request.outcomes
         )
+        for step in answer.claimed:
+            if step.start_by_ts is not None and not (step.retry_count or step.snoozes):
+                left = (step.start_by_ts - answer.at) / MICROS
+                self._must_begin_by[claim_of(step)] = self.virtual_clock.now + left
         confirmed = [claim for claim in request.check_held if claim[0] not in answer.lost]
         confirmed += [(step.step_id, request.claim_token) for step in answer.claimed]
         self._confirmed.update(dict.fromkeys(confirmed, (asked_at, self.virtual_clock.now)))
@@ -297,6 +304,10 @@ class PodProcess(Actor):
 
     def _check_begin(self, claim: tuple[str, str], checkpoint: int) -> None:
         asked_at, answered_at = self._confirmed[claim]
+        late = self.virtual_clock.now - self._must_begin_by.get(claim, math.inf)
+        waited = self.virtual_clock.now - self._functions.claimed_at[claim]
+        if late > (SLACK - 1) * waited + 0.001:
+            raise Violation("deadlines", claim[0], f"began {late:.1f} s too late")
         age = self.virtual_clock.now - answered_at
         if age > self.settings.claim_interval * SLACK:
             how = f"began {age:.1f} s after its claim was confirmed"

@@ -69,6 +69,8 @@ class Procedures:
                 return (yield from self._write(call, [("pod_health", pod_ids)]))
             case "save_checkpoint":
                 return (yield from self._write(call, [("step_tracker", (args[0].step_id,))]))
+            case "expire":
+                return (yield from self._write(call, [("step_tracker", ())]))
             case "prune":
                 return (yield from self._prune(call, ("step_tracker", _ids(args[0]))))
             case "prune_pod":

@@ -56,6 +56,13 @@ class StepRecord(msgspec.Struct):
     unique_key: str | None = None
     unique_until: int | None = None
     parents: dict[str, str] = {}
+    start_by: int | None = None
+    snoozes: int = 0
+
+    @property
+    def must_begin_by(self) -> int | None:
+        """Until when its function must begin; ``None``: any time, or it has begun before."""
+        return None if self.tries or self.snoozes else self.start_by
 
 
 class PodRecord(msgspec.Struct):

@@ -52,6 +52,7 @@ class SafetyChecks(Records):
         prune_after: float = math.inf,
         began: Callable[[Actor, HeldClaim, str], bool | None] = lambda actor, held, step_id: None,
         may_take: Callable[[Actor, StepRecord], bool] = lambda actor, record: True,
+        max_snoozes: float = math.inf,
     ) -> None:
         super().__init__(dead_after, now)
         self.queues = QueueChecks(now)
@@ -60,7 +61,14 @@ class SafetyChecks(Records):
         self._may_take = may_take
         self._dependencies = DependencyChecks(self)
         self._step_checks = StepChecks(
-            self, work, began, may_take, self.queues, self.unique_keys, self._dependencies
+            self,
+            work,
+            began,
+            may_take,
+            self.queues,
+            self.unique_keys,
+            self._dependencies,
+            max_snoozes,
         )
         self._pod_checks = PodChecks(self, silence)
         self._prune_after = prune_after

@@ -33,9 +33,11 @@ Table = Literal["step_tracker", "step_events", "pod_health"]
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A step and its function, which takes ``seconds`` and shows ``behaviour`` in its first
-    ``bad_attempts`` attempts, and then succeeds. ``delay``, ``timeout`` and ``unique_for`` are in
-    seconds. A row of the inbox that is not ``is_valid`` is no submission. The function saves
-    ``saves`` checkpoints. ``after``: the ids of its parents, and how each must end."""
+    ``bad_attempts`` attempts, and then succeeds. Before that it puts its step off ``snoozes``
+    times, for ``snooze_for``. ``delay``, ``start_by``, ``timeout``, ``unique_for`` and
+    ``snooze_for`` are in seconds. A row of the inbox that is not ``is_valid`` is no submission. The
+    function saves ``saves`` checkpoints. ``after``: the ids of its parents, and how each must
+    end."""
 
     step_id: str
     priority: int = 0
@@ -54,6 +56,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     is_valid: bool = True
     saves: int = 0
     after: tuple[tuple[str, Kind], ...] = ()
+    start_by: float | None = None
+    snoozes: int = 0
+    snooze_for: float = 0.0
 
     def behaves(self, attempt: int) -> Behaviour:
         """The function's behaviour in this attempt, counted from 1."""

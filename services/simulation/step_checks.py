@@ -9,7 +9,7 @@ from fleet_q.core import events as ev
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.events import StepEvent
 from fleet_q.core.retry import micros
-from fleet_q.core.step import Step
+from fleet_q.core.step import EXPIRED, Step
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.dependency_checks import DependencyChecks
 from fleet_q.services.simulation.payloads import row_in, work_of
@@ -28,7 +28,8 @@ class StepChecks:
     """Checks versions, claims, tries and final statuses. ``began(actor, held, step_id)``: whether
     the step's function began under a claim whose process has died; ``None`` if the actor cannot
     know. ``may_take(actor, record)``: whether the actor may claim the step. ``queues`` is told of
-    claims and their ends, ``unique_keys`` of submissions, ``dependencies`` of waits."""
+    claims and their ends, ``unique_keys`` of submissions, ``dependencies`` of waits.
+    ``max_snoozes``: how often functions may put their steps off."""
 
     def __init__(
         self,
@@ -39,7 +40,9 @@ class StepChecks:
         queues: QueueChecks,
         unique_keys: UniqueKeyChecks,
         dependencies: DependencyChecks,
+        max_snoozes: float,
     ) -> None:
+        self._max_snoozes = max_snoozes
         self._records = records
         self._queues = queues
         self._unique_keys = unique_keys
@@ -83,11 +86,20 @@ class StepChecks:
             may_be_early = clock_was_set or self._records.early_by > 0
             is_due = event.at >= record.available or (may_be_early and record.tries > 0)
             require(is_due, "delays", step_id, "was claimed before it was due")
+            is_late = _is_late(record, event.at)
+            require(not is_late, "deadlines", step_id, "was claimed after it had expired")
         record.version, record.at, record.changed = event.version, event.at, self._records.now()
         match fact:
             case ev.Claimed():
                 self._claimed(record, event, fact, actor)
-            case ev.Completed() | ev.Retried() | ev.Released() | ev.Recovered() | ev.Failed():
+            case (
+                ev.Completed()
+                | ev.Retried()
+                | ev.Released()
+                | ev.Snoozed()
+                | ev.Recovered()
+                | ev.Failed()
+            ):
                 self._ended_claim(record, event, fact, call, actor)
             case ev.Cancelled():
                 require(
@@ -99,6 +111,9 @@ class StepChecks:
                 )
                 if fact.error is not None and fact.error.startswith("parent "):
                     self._dependencies.fell(step_id, record, fact.error)
+                elif fact.error is not None:
+                    is_late = fact.error == EXPIRED and _is_late(record, event.at)
+                    require(is_late, "deadlines", step_id, "expired before its time")
                 self._end(record, "cancelled")
             case ev.Ready():
                 require(
@@ -118,7 +133,8 @@ class StepChecks:
                     "was replayed when it was {}",
                     record.status,
                 )
-                record.tries = record.crashes = 0
+                record.tries = record.crashes = record.snoozes = 0
+                record.start_by = None
                 if isinstance(fact, ev.Replayed):
                     self._dependencies.began(step_id, "replayed")
                     record.available = 0
@@ -127,6 +143,7 @@ class StepChecks:
             case ev.Replaced():
                 self._unique_keys.replaced(step_id, record, event, fact)
                 record.checkpoint = record.acknowledged = 0
+                record.start_by = fact.start_by_ts
             case ev.Checkpointed():
                 self._saved(record, step_id, fact)
             case ev.Rejected():
@@ -146,6 +163,7 @@ class StepChecks:
         work, content = self._work[step_id], work_of(fact.payload, self._work, step_id)
         record.available = fact.available_ts if content.delay else 0
         record.task_type = content.task_type
+        record.start_by = fact.start_by_ts
         record.queue, record.key, record.unique_key = work.queue, work.key, work.unique_key
         if work.unique_for is not None:
             record.unique_until = event.at + micros(work.unique_for)
@@ -210,7 +228,7 @@ class StepChecks:
         self,
         record: StepRecord,
         event: StepEvent,
-        fact: ev.Completed | ev.Retried | ev.Released | ev.Recovered | ev.Failed,
+        fact: ev.Completed | ev.Retried | ev.Released | ev.Snoozed | ev.Recovered | ev.Failed,
         call: StoreCall,
         actor: Actor,
     ) -> None:
@@ -244,6 +262,8 @@ class StepChecks:
                 self._end(record, "completed")
             case ev.Failed():
                 ended = record.tries == record.max_retries
+                work = self._work[step_id]
+                ended = ended or (record.snoozes == self._max_snoozes and work.snoozes > 0)
                 require(
                     ended or self._work[step_id].behaviour in FAIL_AT_ONCE,
                     "tries",
@@ -253,6 +273,12 @@ class StepChecks:
                     record.max_retries + 1,
                 )
                 self._end(record, "failed")
+            case ev.Snoozed():
+                record.snoozes += 1
+                is_within = record.snoozes <= self._max_snoozes
+                require(is_within, "snoozes", step_id, "was put off {} times", record.snoozes)
+                record.available = fact.available_ts
+                self._release(record, "pending")
             case ev.Released():
                 record.available = fact.available_ts or 0
                 self._release(record, "pending")
@@ -279,8 +305,22 @@ class StepChecks:
         record.status, record.held = status, None
 
     def _check_row(self, record: StepRecord, step: Step) -> None:
-        row = (step.version, step.status, step.retry_count, step.priority, step.last_update_ts)
-        log = (record.version, record.status, record.tries, record.priority, record.at)
+        row = (
+            step.version,
+            step.status,
+            step.retry_count,
+            step.snoozes,
+            step.priority,
+            step.last_update_ts,
+        )
+        log = (
+            record.version,
+            record.status,
+            record.tries,
+            record.snoozes,
+            record.priority,
+            record.at,
+        )
         require(row == log, "tables", step.step_id, "has the row {}, but the log says {}", row, log)
         require(
             number_in(step) == record.checkpoint,
@@ -301,3 +341,8 @@ class StepChecks:
                 holder,
                 held,
             )
+
+
+def _is_late(record: StepRecord, at: int) -> bool:
+    must_begin_by = record.must_begin_by
+    return must_begin_by is not None and at > must_begin_by

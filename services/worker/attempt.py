@@ -57,11 +57,15 @@ class Attempt:
     def failed(self, error: BaseException, *, permanent: bool = False) -> Outcome:
         """The outcome of a function that raised ``error``, or was not begun because of it."""
         if type(error) is StartNotRecorded:
-            return Release(self.step.step_id, self.claim_token)
+            return self.released()
         if not permanent and (seconds := snoozed_for(error)) is not None:
             return self.snoozed(seconds)
         permanent = permanent or issubclass(type(error), PermanentFailure)
         return self.failed_with(*described(error), permanent=permanent, kinds=kinds_of(type(error)))
+
+    def released(self) -> Outcome:
+        """The outcome of an attempt whose function must not begin here."""
+        return Release(self.step.step_id, self.claim_token)
 
     def snoozed(self, seconds: float) -> Outcome:
         """The outcome of a function that put its step off for so many seconds."""

@@ -13,8 +13,9 @@ from typing import Any, Final
 from fleet_q.core.errors import ClaimLost, ConsumerEnded, FleetQError, StoreError, StoreUnavailable
 from fleet_q.core.pod import PodDescription
 from fleet_q.core.ports import Store
+from fleet_q.core.retry import MICROS
 from fleet_q.core.routing import Routes
-from fleet_q.core.step import Outcome, Release, Step
+from fleet_q.core.step import Outcome, Release, Step, is_late
 from fleet_q.core.worker.functions import Claim
 from fleet_q.services.app.description import message_of
 from fleet_q.services.app.settings import Settings
@@ -183,8 +184,10 @@ class StepsByHand:
         is_leaving = self._machine.phase == "draining"
         return any(is_leaving or call.is_over for call in self._calls)
 
-    def start(self, steps: Sequence[Step], begin_by: float) -> None:
-        left, now = list(steps), time.monotonic()
+    def start(self, steps: Sequence[Step], begin_by: float, ahead: float = 0.0) -> None:
+        now = time.monotonic()
+        late = [step for step in steps if is_late(step, round((now + ahead) * MICROS))]
+        left = [step for step in steps if step not in late] if late else list(steps)
         for call in self._calls:
             given, rest = _shared_out(left, call)
             if given and call.set_running_or_notify_cancel():
@@ -195,7 +198,8 @@ class StepsByHand:
                         self._begin_lease(step, call.lease, now)
                 call.set_result(given)
         self._want()
-        self._machine.withdrawn(map(_claim_of, left))  # nobody waits for them any more
+        # Nobody waits for them any more, or they must not begin.
+        self._machine.withdrawn(map(_claim_of, left + late))
 
     def pull(self) -> None:
         if self._machine.phase == "draining":

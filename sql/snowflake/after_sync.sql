@@ -18,6 +18,7 @@ SELECT
         FROM {step_tracker}
         WHERE status = 'pending'
             AND {{is_due}}
+            AND NOT {{is_expired}}
             AND {{is_served}}
     ) AS due,
     EXISTS (SELECT 1 FROM {{claimable_steps}} AS claimable_step) AS claimable,

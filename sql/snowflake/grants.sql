@@ -24,6 +24,7 @@ GRANT USAGE ON PROCEDURE {database}.{schema}.{save_checkpoint_procedure} TO ROLE
 GRANT USAGE ON PROCEDURE {database}.{schema}.{set_queue_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{declare_dead_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{fold_heartbeats_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{expire_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{recover_procedure} TO ROLE {role};
 
 -- For a separate role of operators: fleet-q rebuild and fleet-q prune. The role that owns the

@@ -17,7 +17,10 @@ FROM (
             available_ts = CASE
                 WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
                 ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-            END
+            END;
+            start_by_ts = DATEADD(
+                microsecond, value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+            )
         }
     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
 ) AS change

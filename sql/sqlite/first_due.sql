@@ -1,8 +1,8 @@
 -- The rowids of the first steps of the queue, as one JSON value; whether a claim may take all of
 -- them, since no prefetched one is on its last try and the sum of their payloads is not too large;
 -- the first and the last queue and task type of which steps wait; whether that first queue has
--- limits; and whether there is a delayed step. They are the first steps in the order of claims if
--- that first and that last are the same.
+-- limits; whether there is a delayed step; and whether one has expired. They are the first steps in the
+-- order of claims if that first and that last are the same.
 SELECT
     json_group_array(id),
     (count(*) < 2 OR total(size) <= :most_bytes)
@@ -10,7 +10,8 @@ SELECT
     {{first_pair}},
     {{last_pair}},
     {{first_has_limits}},
-    {{is_delayed}}
+    {{is_delayed}},
+    {{is_expired}}
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue

@@ -1,1 +1,1 @@
-SELECT {{is_delayed}}
+SELECT {{is_delayed}}, {{is_expired}}

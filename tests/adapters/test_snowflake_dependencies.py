@@ -87,7 +87,7 @@ def test_leader_looks_for_unsettled_steps_only_if_steps_wait(
     def looks_for_unsettled_steps() -> bool:
         tables.forget()
         store.fold_heartbeats()
-        return any("'waiting'" in statement.text for statement in tables.log())
+        return any("is_lost" in statement.text for statement in tables.log())
 
     store.submit(chain(2))
     assert looks_for_unsettled_steps()

@@ -16,7 +16,8 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.adapters.statements import statements
 
 INDEX_OF = {
-    "first_due": "step_tracker_(queue|delayed)",
+    "first_due": "step_tracker_(queue|delayed|start_by)",
+    "expired": "step_tracker_start_by",
     "first_of_queue": "step_tracker_queue",
     "first_of_queue_by_key": "step_tracker_queue",
     "first_of_keys": "step_tracker_key",

@@ -18,7 +18,7 @@ from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
 from fleet_q.core.ports import Backlog, SyncRequest
 from fleet_q.core.routing import EVERYWHERE, Routes
-from fleet_q.core.step import Complete, Fail, Outcome, Release, Snooze, Submit
+from fleet_q.core.step import EXPIRED, Complete, Fail, Outcome, Release, Snooze, Submit
 
 Row = dict[str, Any]
 
@@ -143,6 +143,7 @@ class Model:
                     "task_type": new.task_type,
                     "labels": new.labels,
                     "checkpoint": None,
+                    "start_by_ts": None if new.start_by is None else now + new.start_by,
                     "last_update_ts": now,
                     "version": owner["version"] + 1,
                 }
@@ -250,6 +251,24 @@ class Model:
         self._settle(now)
         return recovered
 
+    def expired(self, now: int) -> list[str]:
+        """The steps that wait, have not begun and must not any more."""
+        return [
+            step_id
+            for step_id, step in self.steps.items()
+            if step["status"] in ("pending", "waiting")
+            and step["start_by_ts"] is not None
+            and step["start_by_ts"] < now
+            and step["retry_count"] == step["snoozes"] == 0
+        ]
+
+    def expire(self, now: int) -> int:
+        expired = self.expired(now)
+        for step_id in expired:
+            self._change(step_id, now, status="cancelled", error=EXPIRED)
+        self._settle(now)
+        return len(expired)
+
     def cancel(self, step_id: str, now: int) -> None:
         if step_id not in self.steps or self.steps[step_id]["status"] in ("completed", "failed"):
             raise Refused
@@ -290,7 +309,7 @@ class Model:
 
     def _replay(self, step_ids: Collection[str], now: int) -> None:
         """Replay these steps, which may be, and bring back what fell with them."""
-        change: Row = {"retry_count": 0, "snoozes": 0, **NO_HOLDER}
+        change: Row = {"retry_count": 0, "snoozes": 0, "start_by_ts": None, **NO_HOLDER}
         replayed = set(step_ids)
         for step_id in step_ids:
             self.fallen.pop(step_id, None)

@@ -87,6 +87,7 @@ submissions = st.builds(
     on_conflict=st.sampled_from(["existing", "existing", "replace", "error"]),
     labels=st.sampled_from([None, '{"day":"1"}']),
     timeout=st.sampled_from([None, SECOND]),
+    start_by=st.sampled_from([None, None, None, 3 * SECOND]),
 )
 parents = st.dictionaries(
     step_ids, st.sampled_from(["success", "success", "finished"]), min_size=1, max_size=2
@@ -539,9 +540,19 @@ class Fleet(RuleBasedStateMachine):
         if isinstance(request.pod_command, Leave):
             del self.processes[request.pod_id]
 
+    @rule()
+    def expire(self) -> None:
+        """As the leader does, and claims on some stores do."""
+        expired = self.model.expire(self.clock())
+        assert self.store.expire(100) == expired
+        self.note(*["expired"] * (expired > 0))
+
     def do(self, request: SyncRequest) -> SyncResult | None:
-        """Sync store and model; ``None`` if the incarnation has ended."""
+        """Sync store and model; ``None`` if the incarnation has ended. Claims cancel expired steps
+        only if they write anything, so these are cancelled before."""
         now = self.clock()
+        if self.model.expired(now):
+            self.expire()
         table = (
             []
             if self.kind.writes_are_billed
@@ -686,6 +697,7 @@ def test_rules_cause_all_that_can_happen() -> None:
         "claim returned again",
         "conflict",
         "died",
+        "expired",
         "held back",
         "incarnation ended",
         "late and refused",

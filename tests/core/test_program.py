@@ -35,7 +35,7 @@ class Held(Functions):
     def should_pull(self) -> bool:
         return False
 
-    def start(self, steps: Any, begin_by: float) -> None:
+    def start(self, steps: Any, begin_by: float, ahead: float = 0.0) -> None:
         self.started += steps
 
     def close(self) -> None:

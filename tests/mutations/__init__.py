@@ -8,6 +8,7 @@ from tests.mutations.by_hand import BY_HAND
 from tests.mutations.dependencies import DEPENDENCIES
 from tests.mutations.guards import Mutation
 from tests.mutations.inbox import INBOX
+from tests.mutations.later import LATER
 from tests.mutations.mailbox import MAILBOX
 from tests.mutations.pods import PODS
 from tests.mutations.queues import QUEUES
@@ -26,6 +27,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *MAILBOX,
     *QUEUES,
     *INBOX,
+    *LATER,
     *ROUTES,
     *UNIQUE_KEYS,
     *DEPENDENCIES,

@@ -147,7 +147,7 @@ def test_waiting_for_a_snoozed_step_waits_until_it_has_ended(app: FleetQ) -> Non
         never_ready.result(step_id, LIMIT)
 
 
-def test_status_shows_how_often_a_step_was_snoozed(fleet_q: Command) -> None:
+def test_status_and_list_show_how_often_a_step_was_snoozed(fleet_q: Command) -> None:
     _, step_id, _ = fleet_q("submit", '{"task_type": "t"}', "--store", "sqlite:///q.db")
     app = FleetQ("sqlite:///q.db", settings=replace(QUICK, pod_id=None))
     with app.consumer() as consumer:
@@ -157,6 +157,8 @@ def test_status_shows_how_often_a_step_was_snoozed(fleet_q: Command) -> None:
     app.close()
     _, out, _ = fleet_q("status", step_id.strip(), "--store", "sqlite:///q.db")
     assert ["snoozes", "2"] in [line.split() for line in out.splitlines()]
+    _, out, _ = fleet_q("steps", "list", "--store", "sqlite:///q.db")
+    assert "pending (snoozed 2)" in out
 
 
 def test_snooze_must_be_given_seconds() -> None:

@@ -66,10 +66,11 @@ class Runners:
             runner.connect(others, on_unconfirmed)
         self._jobs: dict[Claim, tuple[Runner, Job]] = {}
 
-    def start(self, steps: Iterable[Step], begin_by: float) -> None:
+    def start(self, steps: Iterable[Step], begin_by: float, ahead: float = 0.0) -> None:
         """Begin attempts at ``steps``, which are in claim order, or queue them for a slot. After
-        ``begin_by``, a time of ``time.monotonic``, none begins before its claim is confirmed. A
-        step whose task cannot be found fails."""
+        ``begin_by``, a time of ``time.monotonic``, none begins before its claim is confirmed. The
+        store's clock is ``ahead`` of that by so many seconds. A step whose task cannot be found
+        fails."""
         waiting: dict[Runner, list[Job]] = {}
         for step in steps:
             attempt = Attempt(step, self._retry_policy, self._max_result_bytes)
@@ -79,6 +80,8 @@ class Runners:
                 self._on_outcome(attempt.failed(error))
                 continue
             job = Job(attempt, task, begin_by, None if step.has_tries_left else self._record_start)
+            if step.start_by_ts is not None:
+                job.set_start_by(ahead)
             runner = self._by_kind[task.where]
             self._jobs[step.step_id, attempt.claim_token] = runner, job
             if runner in waiting:
@@ -116,7 +119,7 @@ class Runners:
         for runner in self._runners:
             if jobs := sorted(runner.take_all(), key=job_order):
                 for job in jobs:
-                    job.begin_by = begin_by
+                    job.begin_by = min(begin_by, job.start_by)
                 runner.add(jobs)
         self.pull()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
 
 from fleet_q.core.retry import MICROS
-from fleet_q.core.step import Fail, Outcome, claim_order
+from fleet_q.core.step import Fail, Outcome, claim_order, must_begin_by
 from fleet_q.services.app.tasks import Task
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.slots import Slots
@@ -28,7 +29,8 @@ DEFER_FOR: Final = 0.1
 class Job:
     """An attempt and its task. Its function may take ``timeout`` seconds; ``None``: any time. After
     ``begin_by``, a time of ``time.monotonic``, it must not begin before its claim is confirmed,
-    which sets a later ``begin_by``. ``claimed_until`` is the first ``begin_by``."""
+    which sets a later ``begin_by``. ``claimed_until`` is the first ``begin_by``. After ``start_by``
+    it must not begin at all."""
 
     __slots__ = (
         "_record_start",
@@ -36,6 +38,7 @@ class Job:
         "begin_by",
         "claimed_until",
         "is_awaited",
+        "start_by",
         "task",
         "timeout",
     )
@@ -53,7 +56,16 @@ class Job:
         self.timeout = task.timeout if timeout is None else timeout / MICROS
         self._record_start = record_start
         self.begin_by = self.claimed_until = begin_by
+        self.start_by = math.inf
         self.is_awaited = False  # its function returned an awaitable in a thread
+
+    def set_start_by(self, ahead: float) -> None:
+        """Set ``start_by`` as the step says, for a store whose clock is ``ahead`` of
+        ``time.monotonic`` by so many seconds."""
+        must_begin = must_begin_by(self.attempt.step)
+        if must_begin is not None:
+            self.start_by = must_begin / MICROS - ahead
+            self.begin_by = min(self.begin_by, self.start_by)
 
     def call(self) -> Any:
         """Validate the arguments, record the start and call the function. The arguments are
@@ -179,7 +191,10 @@ class Queue:
             attempt = job.attempt
             if attempt.context.cancelled:
                 continue
-            if monotonic() > job.begin_by:
+            if (now := monotonic()) > job.begin_by:
+                if now > job.start_by:  # the store cancels it once it is released
+                    self._on_outcome(attempt.released())
+                    continue
                 jobs.appendleft(job)
                 self._on_unconfirmed()
                 return None

@@ -7,6 +7,7 @@
     FROM {step_tracker}
     WHERE status = 'pending'
         AND {{is_due}}
+        AND NOT {{is_expired}}
         AND {{is_served}}
         AND queue NOT IN (SELECT queue FROM {queues} WHERE {{has_limits}})
     UNION ALL
@@ -34,6 +35,7 @@
                 FROM {step_tracker}
                 WHERE status = 'pending'
                     AND {{is_due}}
+                    AND NOT {{is_expired}}
                     AND {{is_served}}
                     AND :within_limits
             ) AS step

@@ -10,7 +10,8 @@ SELECT
         claim_token = change_token;
         error = CASE
             WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                OR (change_type = 'cancelled'
+                    AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                 THEN error
         END
     }

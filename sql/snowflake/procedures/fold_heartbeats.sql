@@ -1,5 +1,6 @@
 -- Move heartbeats to the pods' rows and progress to the steps', and delete them and old requests. If
--- steps may wait, settle those that others have left unsettled, and return how many were settled.
+-- steps may wait, settle those that others have left unsettled. Return how many were settled, and how
+-- many steps have expired.
 CREATE OR REPLACE PROCEDURE {procedure}(
     may_wait BOOLEAN,
     change_id VARCHAR
@@ -12,6 +13,7 @@ DECLARE
     old NUMBER(38, 0) DEFAULT 0;
     unsettled NUMBER(38, 0) DEFAULT 0;
     more NUMBER(38, 0) DEFAULT 0;
+    expired NUMBER(38, 0) DEFAULT 0;
 BEGIN
     found := ({{count_heartbeats}});
     IF (found > 0) THEN
@@ -28,7 +30,9 @@ BEGIN
         {{delete_folded_progress}};
         COMMIT;
     END IF;
-    old := ({{count_old_requests}});
+    SELECT ({{count_old_requests}}), ({{count_expired}})
+    INTO :old, :expired
+    FROM (SELECT 1 AS one);
     IF (old > 0) THEN
         {{delete_old_requests}};
     END IF;
@@ -38,7 +42,7 @@ BEGIN
             {{settle_rest}};
         END IF;
     END IF;
-    LET answer RESULTSET := (SELECT :unsettled AS unsettled);
+    LET answer RESULTSET := (SELECT :unsettled + :expired AS unsettled);
     RETURN TABLE(answer);
 {{roll_back_after_error}}
 END

@@ -104,6 +104,10 @@ SELECT
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
             )
+            AND NOT (
+                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                AND COALESCE(snoozes, 0) = 0
+            )
             AND (
                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
                 OR queue IN (
@@ -128,6 +132,10 @@ SELECT
             AND (
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+            )
+            AND NOT (
+                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                AND COALESCE(snoozes, 0) = 0
             )
             AND (
                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -173,6 +181,10 @@ SELECT
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND NOT (
+                            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                            AND COALESCE(snoozes, 0) = 0
                         )
                         AND (
                             GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -384,12 +396,13 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
     CASE WHEN change_type = 'submitted' THEN workflow_id END,
     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE
         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            OR (change_type = 'cancelled'
+                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
             THEN error
     END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -427,12 +440,13 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
     CASE WHEN change_type = 'submitted' THEN workflow_id END,
     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE
         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            OR (change_type = 'cancelled'
+                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
             THEN error
     END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -492,12 +506,13 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
     CASE WHEN change_type = 'submitted' THEN workflow_id END,
     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE
         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            OR (change_type = 'cancelled'
+                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
             THEN error
     END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -535,12 +550,13 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
     CASE WHEN change_type = 'submitted' THEN workflow_id END,
     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE
         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            OR (change_type = 'cancelled'
+                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
             THEN error
     END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -590,12 +606,13 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
     CASE WHEN change_type = 'submitted' THEN workflow_id END,
     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE
         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            OR (change_type = 'cancelled'
+                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
             THEN error
     END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -629,12 +646,13 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
     CASE WHEN change_type = 'submitted' THEN workflow_id END,
     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE
         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            OR (change_type = 'cancelled'
+                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
             THEN error
     END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -668,12 +686,13 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
     CASE WHEN change_type = 'submitted' THEN workflow_id END,
     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE
         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            OR (change_type = 'cancelled'
+                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
             THEN error
     END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -811,6 +830,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -832,7 +856,8 @@ FROM (
         step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
         :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
-        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+        NULL AS checkpoint
     FROM "STEP_TRACKER" AS step
     JOIN (
         SELECT value::VARCHAR AS step_id
@@ -947,6 +972,10 @@ FROM (
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
             )
+            AND NOT (
+                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                AND COALESCE(snoozes, 0) = 0
+            )
             AND (
                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
                 OR queue IN (
@@ -991,6 +1020,10 @@ FROM (
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND NOT (
+                            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                            AND COALESCE(snoozes, 0) = 0
                         )
                         AND (
                             GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -1070,6 +1103,16 @@ FROM (
     ) AS claimable
     LIMIT 1
 ) AS due;
+
+-- snowflake/count_expired
+-- How many steps have expired.
+SELECT COUNT(*)
+FROM "STEP_TRACKER"
+WHERE status IN ('pending', 'waiting')
+    AND (
+        start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+        AND COALESCE(snoozes, 0) = 0
+    );
 
 -- snowflake/count_heartbeats
 SELECT COUNT(*) FROM "POD_HEARTBEATS";
@@ -1307,6 +1350,126 @@ SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, p
 FROM "STEP_EVENTS"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
 ORDER BY step_id, version;
+
+-- snowflake/expire
+-- Cancel steps that have expired.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
+        ELSE "STEP_TRACKER".checkpoint
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id,
+    change_type = change.type,
+    change_token = change.claim_token,
+    changed_for = change.pod_id
+FROM (
+    SELECT
+        step_id, version, :pod_id AS pod_id, 'cancelled' AS type,
+        NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+        NULL AS incarnation, NULL AS claim_token, NULL AS result, :error AS error,
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+        NULL AS checkpoint
+    FROM "STEP_TRACKER"
+    WHERE status IN ('pending', 'waiting')
+        AND (
+            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+            AND COALESCE(snoozes, 0) = 0
+        )
+    QUALIFY ROW_NUMBER() OVER (ORDER BY start_by_ts, step_id) <= :most
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
 -- snowflake/final_steps
 SELECT step_id, version
@@ -1599,12 +1762,12 @@ SELECT
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.version, step.queue,
     step.task_type, step.key, step.unique_key, step.labels, step.timeout, step.workflow_id,
-    step.progress, step.error
+    step.progress, DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.error
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN (
     SELECT step_id, status, priority, retry_count, max_retries, created_ts, last_update_ts,
         available_ts, claimed_by, version, queue, task_type, key, unique_key, labels, timeout,
-        workflow_id, progress, SUBSTR(error, 1, 500) AS error
+        workflow_id, progress, start_by_ts, snoozes, SUBSTR(error, 1, 500) AS error
     FROM "STEP_TRACKER"
     WHERE (
             :statuses IS NULL
@@ -2207,6 +2370,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -2234,7 +2402,7 @@ FROM (
         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token, NULL AS result,
         REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback, NULL AS task_type,
-        NULL AS labels, NULL AS parents, NULL AS checkpoint
+        NULL AS labels, NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
     FROM "STEP_TRACKER" AS held
     JOIN (
         SELECT
@@ -2334,6 +2502,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -2356,7 +2529,7 @@ FROM (
         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
         rejection.error AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
-        NULL AS parents, NULL AS checkpoint
+        NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
     FROM "STEP_TRACKER" AS step
     JOIN (
         SELECT value:step_id::VARCHAR AS step_id, value:error::VARCHAR AS error
@@ -2370,7 +2543,7 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
 UPDATE "STEP_TRACKER"
 SET
     payload = change.payload, priority = change.priority, available_ts = change.available_ts,
-    task_type = change.task_type, labels = change.labels,
+    task_type = change.task_type, labels = change.labels, start_by_ts = change.start_by_ts,
     checkpoint = NULL,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
@@ -2387,7 +2560,10 @@ FROM (
             WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
             ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
         END AS available_ts,
-        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels
+        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels,
+        DATEADD(
+            microsecond, value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+        ) AS start_by_ts
     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
@@ -2480,6 +2656,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -2502,7 +2683,8 @@ FROM (
         CASE WHEN open_parents > 0 THEN 'restored' ELSE 'replayed' END AS type,
         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
-        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+        NULL AS checkpoint
     FROM (
         SELECT
             parent.step_id, parent.version,
@@ -2705,6 +2887,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -2725,7 +2912,7 @@ FROM (
     SELECT step_id, version, :pod_id AS pod_id, 'restored' AS type, NULL AS priority,
         NULL AS payload, NULL AS available_ts, NULL AS claimed_by, NULL AS incarnation,
         NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
-        NULL AS labels, NULL AS parents, NULL AS checkpoint
+        NULL AS labels, NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
     FROM (
         SELECT
             step_id, version,
@@ -2849,6 +3036,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -2869,7 +3061,7 @@ FROM (
     SELECT step_id, version, NULL AS pod_id, 'restored' AS type, NULL AS priority, NULL AS payload,
         NULL AS available_ts, NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
         NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
-        NULL AS parents, NULL AS checkpoint
+        NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
     FROM (
         SELECT
             step_id, version,
@@ -2993,6 +3185,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -3014,7 +3211,7 @@ FROM (
         step.step_id, step.version, :pod_id AS pod_id, 'checkpointed' AS type,
         NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
         NULL AS incarnation, step.claim_token AS claim_token, NULL AS result, NULL AS error,
-        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
         :checkpoint AS checkpoint
     FROM "STEP_TRACKER" AS step
     WHERE step.step_id = :step_id AND step.status = 'claimed' AND step.claim_token = :claim_token
@@ -3160,6 +3357,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -3186,7 +3388,8 @@ FROM (
             WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
             WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
         END AS error,
-        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+        NULL AS checkpoint
     FROM (
         SELECT
             step_id, version,
@@ -3511,6 +3714,11 @@ SET
         WHEN change.type = 'parents_added' THEN change.parents
         ELSE "STEP_TRACKER".parents
     END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
     snoozes = CASE
         WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -3533,7 +3741,7 @@ FROM (
         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
         NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
-        NULL AS parents, NULL AS checkpoint
+        NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
     FROM (
         SELECT
             queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -3557,6 +3765,10 @@ FROM (
                     AND (
                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                    )
+                    AND NOT (
+                        start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                        AND COALESCE(snoozes, 0) = 0
                     )
                     AND (
                         GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -3602,6 +3814,10 @@ FROM (
                                 AND (
                                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND NOT (
+                                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                    AND COALESCE(snoozes, 0) = 0
                                 )
                                 AND (
                                     GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -3731,7 +3947,7 @@ FROM (
         END AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
         outcome.result AS result, outcome.error AS error, outcome.traceback AS traceback,
-        NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+        NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
     FROM (
         SELECT
             value:pod_id::VARCHAR AS pod_id,

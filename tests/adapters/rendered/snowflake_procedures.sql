@@ -145,6 +145,11 @@ BEGIN
             WHEN change.type = 'parents_added' THEN change.parents
             ELSE "STEP_TRACKER".parents
         END,
+        start_by_ts = CASE
+            WHEN change.type = 'replaced' THEN change.start_by_ts
+            WHEN change.type IN ('replayed', 'restored') THEN NULL
+            ELSE "STEP_TRACKER".start_by_ts
+        END,
         snoozes = CASE
             WHEN change.type IN ('replayed', 'restored') THEN 0
             WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -167,7 +172,7 @@ BEGIN
             :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
             NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
             NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
-            NULL AS checkpoint
+            NULL AS start_by_ts, NULL AS checkpoint
         FROM "STEP_TRACKER" AS step
         JOIN (
             SELECT value::VARCHAR AS step_id
@@ -263,6 +268,11 @@ BEGIN
                 WHEN change.type = 'parents_added' THEN change.parents
                 ELSE "STEP_TRACKER".parents
             END,
+            start_by_ts = CASE
+                WHEN change.type = 'replaced' THEN change.start_by_ts
+                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                ELSE "STEP_TRACKER".start_by_ts
+            END,
             snoozes = CASE
                 WHEN change.type IN ('replayed', 'restored') THEN 0
                 WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -285,7 +295,7 @@ BEGIN
                 :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                 NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
                 NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
-                NULL AS parents, NULL AS checkpoint
+                NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
             FROM "STEP_TRACKER" AS step
             JOIN (
                 SELECT value::VARCHAR AS step_id
@@ -386,6 +396,11 @@ BEGIN
                         WHEN change.type = 'parents_added' THEN change.parents
                         ELSE "STEP_TRACKER".parents
                     END,
+                    start_by_ts = CASE
+                        WHEN change.type = 'replaced' THEN change.start_by_ts
+                        WHEN change.type IN ('replayed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".start_by_ts
+                    END,
                     snoozes = CASE
                         WHEN change.type IN ('replayed', 'restored') THEN 0
                         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -409,7 +424,7 @@ BEGIN
                         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
                         NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
-                        NULL AS labels, NULL AS parents, NULL AS checkpoint
+                        NULL AS labels, NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                     FROM (
                         SELECT
                             parent.step_id, parent.version,
@@ -538,6 +553,11 @@ BEGIN
                     WHEN change.type = 'parents_added' THEN change.parents
                     ELSE "STEP_TRACKER".parents
                 END,
+                start_by_ts = CASE
+                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".start_by_ts
+                END,
                 snoozes = CASE
                     WHEN change.type IN ('replayed', 'restored') THEN 0
                     WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -561,7 +581,7 @@ BEGIN
                     NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                     NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
                     NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
-                    NULL AS parents, NULL AS checkpoint
+                    NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                 FROM (
                     SELECT
                         parent.step_id, parent.version,
@@ -633,12 +653,13 @@ BEGIN
             CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
             CASE WHEN change_type = 'submitted' THEN workflow_id END,
             CASE WHEN change_type = 'submitted' THEN spawned_by END,
-            CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
             CASE
                 WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                    OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                    OR (change_type = 'cancelled'
+                        AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                     THEN error
             END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -675,12 +696,13 @@ BEGIN
                 CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                 CASE WHEN change_type = 'submitted' THEN workflow_id END,
                 CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
                 CASE
                     WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                        OR (change_type = 'cancelled'
+                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                         THEN error
                 END,
                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -768,6 +790,11 @@ BEGIN
                         WHEN change.type = 'parents_added' THEN change.parents
                         ELSE "STEP_TRACKER".parents
                     END,
+                    start_by_ts = CASE
+                        WHEN change.type = 'replaced' THEN change.start_by_ts
+                        WHEN change.type IN ('replayed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".start_by_ts
+                    END,
                     snoozes = CASE
                         WHEN change.type IN ('replayed', 'restored') THEN 0
                         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -789,7 +816,7 @@ BEGIN
                         NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
                         NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
                         NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
-                        NULL AS checkpoint
+                        NULL AS start_by_ts, NULL AS checkpoint
                     FROM (
                         SELECT
                             step_id, version,
@@ -914,6 +941,11 @@ BEGIN
                                     WHEN change.type = 'parents_added' THEN change.parents
                                     ELSE "STEP_TRACKER".parents
                                 END,
+                                start_by_ts = CASE
+                                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".start_by_ts
+                                END,
                                 snoozes = CASE
                                     WHEN change.type IN ('replayed', 'restored') THEN 0
                                     WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -935,7 +967,8 @@ BEGIN
                                     NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
                                     NULL AS incarnation, NULL AS claim_token, NULL AS result,
                                     NULL AS error, NULL AS traceback, NULL AS task_type,
-                                    NULL AS labels, NULL AS parents, NULL AS checkpoint
+                                    NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+                                    NULL AS checkpoint
                                 FROM (
                                     SELECT
                                         step_id, version,
@@ -1004,12 +1037,13 @@ BEGIN
                         CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                         CASE WHEN change_type = 'submitted' THEN workflow_id END,
                         CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                        CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                        CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                        change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                         CASE WHEN change_type = 'completed' THEN result END,
                         CASE
                             WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                OR (change_type = 'cancelled'
+                                    AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                                 THEN error
                         END,
                         CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -1121,6 +1155,11 @@ BEGIN
                         WHEN change.type = 'parents_added' THEN change.parents
                         ELSE "STEP_TRACKER".parents
                     END,
+                    start_by_ts = CASE
+                        WHEN change.type = 'replaced' THEN change.start_by_ts
+                        WHEN change.type IN ('replayed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".start_by_ts
+                    END,
                     snoozes = CASE
                         WHEN change.type IN ('replayed', 'restored') THEN 0
                         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -1148,7 +1187,7 @@ BEGIN
                             WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                         END AS error,
                         NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
-                        NULL AS checkpoint
+                        NULL AS start_by_ts, NULL AS checkpoint
                     FROM (
                         SELECT
                             step_id, version,
@@ -1272,6 +1311,11 @@ BEGIN
                                     WHEN change.type = 'parents_added' THEN change.parents
                                     ELSE "STEP_TRACKER".parents
                                 END,
+                                start_by_ts = CASE
+                                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".start_by_ts
+                                END,
                                 snoozes = CASE
                                     WHEN change.type IN ('replayed', 'restored') THEN 0
                                     WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -1300,7 +1344,7 @@ BEGIN
                                         WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                                     END AS error,
                                     NULL AS traceback, NULL AS task_type, NULL AS labels,
-                                    NULL AS parents, NULL AS checkpoint
+                                    NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                                 FROM (
                                     SELECT
                                         step_id, version,
@@ -1368,12 +1412,13 @@ BEGIN
                         CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                         CASE WHEN change_type = 'submitted' THEN workflow_id END,
                         CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                        CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                        CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                        change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                         CASE WHEN change_type = 'completed' THEN result END,
                         CASE
                             WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                OR (change_type = 'cancelled'
+                                    AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                                 THEN error
                         END,
                         CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -1774,6 +1819,10 @@ BEGIN
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                         )
+                        AND NOT (
+                            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                            AND COALESCE(snoozes, 0) = 0
+                        )
                         AND (
                             GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
                             OR queue IN (
@@ -1818,6 +1867,10 @@ BEGIN
                                     AND (
                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                    )
+                                    AND NOT (
+                                        start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                        AND COALESCE(snoozes, 0) = 0
                                     )
                                     AND (
                                         GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -2191,6 +2244,11 @@ BEGIN
                     WHEN change.type = 'parents_added' THEN change.parents
                     ELSE "STEP_TRACKER".parents
                 END,
+                start_by_ts = CASE
+                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".start_by_ts
+                END,
                 snoozes = CASE
                     WHEN change.type IN ('replayed', 'restored') THEN 0
                     WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -2213,7 +2271,7 @@ BEGIN
                     NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                     pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
                     NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
-                    NULL AS labels, NULL AS parents, NULL AS checkpoint
+                    NULL AS labels, NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                 FROM (
                     SELECT
                         queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -2237,6 +2295,10 @@ BEGIN
                                 AND (
                                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND NOT (
+                                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                    AND COALESCE(snoozes, 0) = 0
                                 )
                                 AND (
                                     GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -2282,6 +2344,10 @@ BEGIN
                                             AND (
                                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                            )
+                                            AND NOT (
+                                                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                                AND COALESCE(snoozes, 0) = 0
                                             )
                                             AND (
                                                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -2412,7 +2478,7 @@ BEGIN
                     NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
                     outcome.result AS result, outcome.error AS error,
                     outcome.traceback AS traceback, NULL AS task_type, NULL AS labels,
-                    NULL AS parents, NULL AS checkpoint
+                    NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                 FROM (
                     SELECT
                         value:pod_id::VARCHAR AS pod_id,
@@ -2454,6 +2520,10 @@ BEGIN
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND NOT (
+                                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                AND COALESCE(snoozes, 0) = 0
                             )
                             AND (
                                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -2499,6 +2569,10 @@ BEGIN
                                         AND (
                                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND NOT (
+                                            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                            AND COALESCE(snoozes, 0) = 0
                                         )
                                         AND (
                                             GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -2659,6 +2733,11 @@ BEGIN
                             WHEN change.type = 'parents_added' THEN change.parents
                             ELSE "STEP_TRACKER".parents
                         END,
+                        start_by_ts = CASE
+                            WHEN change.type = 'replaced' THEN change.start_by_ts
+                            WHEN change.type IN ('replayed', 'restored') THEN NULL
+                            ELSE "STEP_TRACKER".start_by_ts
+                        END,
                         snoozes = CASE
                             WHEN change.type IN ('replayed', 'restored') THEN 0
                             WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -2682,7 +2761,7 @@ BEGIN
                             TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
                             incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
                             NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
-                            NULL AS parents, NULL AS checkpoint
+                            NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                         FROM (
                             SELECT
                                 queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -2706,6 +2785,10 @@ BEGIN
                                         AND (
                                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND NOT (
+                                            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                            AND COALESCE(snoozes, 0) = 0
                                         )
                                         AND (
                                             GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -2751,6 +2834,10 @@ BEGIN
                                                     AND (
                                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                                    )
+                                                    AND NOT (
+                                                        start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                                        AND COALESCE(snoozes, 0) = 0
                                                     )
                                                     AND (
                                                         GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -2881,7 +2968,8 @@ BEGIN
                             NULL AS claimed_by, NULL AS incarnation,
                             outcome.claim_token AS claim_token, outcome.result AS result,
                             outcome.error AS error, outcome.traceback AS traceback,
-                            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+                            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+                            NULL AS checkpoint
                         FROM (
                             SELECT
                                 value:pod_id::VARCHAR AS pod_id,
@@ -3057,7 +3145,7 @@ BEGIN
                 SET
                     payload = change.payload, priority = change.priority,
                     available_ts = change.available_ts, task_type = change.task_type,
-                    labels = change.labels,
+                    labels = change.labels, start_by_ts = change.start_by_ts,
                     checkpoint = NULL,
                     last_update_ts = CURRENT_TIMESTAMP(),
                     version = "STEP_TRACKER".version + 1,
@@ -3075,7 +3163,10 @@ BEGIN
                             WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
                             ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
                         END AS available_ts,
-                        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels
+                        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels,
+                        DATEADD(
+                            microsecond, value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                        ) AS start_by_ts
                     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
                 ) AS change
                 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
@@ -3179,12 +3270,13 @@ BEGIN
                 CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                 CASE WHEN change_type = 'submitted' THEN workflow_id END,
                 CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
                 CASE
                     WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                        OR (change_type = 'cancelled'
+                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                         THEN error
                 END,
                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -3236,12 +3328,13 @@ BEGIN
                     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                     CASE WHEN change_type = 'submitted' THEN workflow_id END,
                     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
                     CASE
                         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            OR (change_type = 'cancelled'
+                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                             THEN error
                     END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -3356,6 +3449,11 @@ BEGIN
                         WHEN change.type = 'parents_added' THEN change.parents
                         ELSE "STEP_TRACKER".parents
                     END,
+                    start_by_ts = CASE
+                        WHEN change.type = 'replaced' THEN change.start_by_ts
+                        WHEN change.type IN ('replayed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".start_by_ts
+                    END,
                     snoozes = CASE
                         WHEN change.type IN ('replayed', 'restored') THEN 0
                         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -3383,7 +3481,7 @@ BEGIN
                             WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                         END AS error,
                         NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
-                        NULL AS checkpoint
+                        NULL AS start_by_ts, NULL AS checkpoint
                     FROM (
                         SELECT
                             step_id, version,
@@ -3507,6 +3605,11 @@ BEGIN
                                     WHEN change.type = 'parents_added' THEN change.parents
                                     ELSE "STEP_TRACKER".parents
                                 END,
+                                start_by_ts = CASE
+                                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".start_by_ts
+                                END,
                                 snoozes = CASE
                                     WHEN change.type IN ('replayed', 'restored') THEN 0
                                     WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -3535,7 +3638,7 @@ BEGIN
                                         WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                                     END AS error,
                                     NULL AS traceback, NULL AS task_type, NULL AS labels,
-                                    NULL AS parents, NULL AS checkpoint
+                                    NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                                 FROM (
                                     SELECT
                                         step_id, version,
@@ -3603,12 +3706,13 @@ BEGIN
                         CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                         CASE WHEN change_type = 'submitted' THEN workflow_id END,
                         CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                        CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                        CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                        change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                         CASE WHEN change_type = 'completed' THEN result END,
                         CASE
                             WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                OR (change_type = 'cancelled'
+                                    AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                                 THEN error
                         END,
                         CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -3849,6 +3953,10 @@ BEGIN
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                 )
+                AND NOT (
+                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                    AND COALESCE(snoozes, 0) = 0
+                )
                 AND (
                     GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
                     OR queue IN (
@@ -3873,6 +3981,10 @@ BEGIN
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                )
+                AND NOT (
+                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                    AND COALESCE(snoozes, 0) = 0
                 )
                 AND (
                     GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -3918,6 +4030,10 @@ BEGIN
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND NOT (
+                                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                AND COALESCE(snoozes, 0) = 0
                             )
                             AND (
                                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -4095,6 +4211,575 @@ EXCEPTION
 END
 $$;
 
+-- snowflake/procedures/expire
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXPIRE_9"(
+    most NUMBER(38, 0),
+    error VARCHAR,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    expired NUMBER(38, 0) DEFAULT 0;
+    changed NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    expired := (SELECT COUNT(*)
+    FROM "STEP_TRACKER"
+    WHERE status IN ('pending', 'waiting')
+        AND (
+            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+            AND COALESCE(snoozes, 0) = 0
+        ));
+    IF (expired > 0) THEN
+        BEGIN TRANSACTION;
+        UPDATE "STEP_TRACKER"
+        SET
+            status = CASE change.type
+                WHEN 'claimed' THEN 'claimed'
+                WHEN 'completed' THEN 'completed'
+                WHEN 'retried' THEN 'pending'
+                WHEN 'released' THEN 'pending'
+                WHEN 'recovered' THEN 'pending'
+                WHEN 'failed' THEN 'failed'
+                WHEN 'cancelled' THEN 'cancelled'
+                WHEN 'replayed' THEN 'pending'
+                WHEN 'ready' THEN 'pending'
+                WHEN 'parents_added' THEN 'waiting'
+                WHEN 'restored' THEN 'waiting'
+                WHEN 'snoozed' THEN 'pending'
+                WHEN 'checkpointed' THEN 'claimed'
+                WHEN 'replaced' THEN 'pending'
+                WHEN 'reprioritized' THEN 'pending'
+                WHEN 'rejected' THEN 'failed'
+            END,
+            priority = CASE
+                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                ELSE "STEP_TRACKER".priority
+            END,
+            payload = CASE
+                WHEN change.type = 'replaced' THEN change.payload
+                ELSE "STEP_TRACKER".payload
+            END,
+            retry_count = CASE
+                WHEN change.type IN ('replayed', 'restored') THEN 0
+                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                ELSE "STEP_TRACKER".retry_count
+            END,
+            available_ts = CASE
+                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                ELSE "STEP_TRACKER".available_ts
+            END,
+            claimed_by = CASE
+                WHEN change.type = 'claimed' THEN change.claimed_by
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                ELSE "STEP_TRACKER".claimed_by
+            END,
+            incarnation = CASE
+                WHEN change.type = 'claimed' THEN change.incarnation
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                ELSE "STEP_TRACKER".incarnation
+            END,
+            claim_token = CASE
+                WHEN change.type = 'claimed' THEN change.claim_token
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                ELSE "STEP_TRACKER".claim_token
+            END,
+            result = CASE
+                WHEN change.type = 'completed' THEN change.result
+                ELSE "STEP_TRACKER".result
+            END,
+            error = CASE
+                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                WHEN change.type IN ('completed', 'restored') THEN NULL
+                ELSE "STEP_TRACKER".error
+            END,
+            traceback = CASE
+                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                ELSE "STEP_TRACKER".traceback
+            END,
+            task_type = CASE
+                WHEN change.type = 'replaced' THEN change.task_type
+                ELSE "STEP_TRACKER".task_type
+            END,
+            labels = CASE
+                WHEN change.type = 'replaced' THEN change.labels
+                ELSE "STEP_TRACKER".labels
+            END,
+            parents = CASE
+                WHEN change.type = 'parents_added' THEN change.parents
+                ELSE "STEP_TRACKER".parents
+            END,
+            start_by_ts = CASE
+                WHEN change.type = 'replaced' THEN change.start_by_ts
+                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                ELSE "STEP_TRACKER".start_by_ts
+            END,
+            snoozes = CASE
+                WHEN change.type IN ('replayed', 'restored') THEN 0
+                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                ELSE "STEP_TRACKER".snoozes
+            END,
+            checkpoint = CASE
+                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                WHEN change.type = 'replaced' THEN NULL
+                ELSE "STEP_TRACKER".checkpoint
+            END,
+            last_update_ts = CURRENT_TIMESTAMP(),
+            version = "STEP_TRACKER".version + 1,
+            change_id = :change_id,
+            change_type = change.type,
+            change_token = change.claim_token,
+            changed_for = change.pod_id
+        FROM (
+            SELECT
+                step_id, version, :pod_id AS pod_id, 'cancelled' AS type,
+                NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                NULL AS incarnation, NULL AS claim_token, NULL AS result, :error AS error,
+                NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                NULL AS start_by_ts, NULL AS checkpoint
+            FROM "STEP_TRACKER"
+            WHERE status IN ('pending', 'waiting')
+                AND (
+                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                    AND COALESCE(snoozes, 0) = 0
+                )
+            QUALIFY ROW_NUMBER() OVER (ORDER BY start_by_ts, step_id) <= :most
+        ) AS change
+        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+        changed := SQLROWCOUNT;
+        IF (changed > 0) THEN
+            INSERT INTO "STEP_EVENTS" (
+                step_id, version, type, event_ts, pod_id, change_id,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                claim_token, incarnation, result, error, traceback, checkpoint
+            )
+            SELECT
+                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                    THEN priority END,
+                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                    THEN available_ts END,
+                CASE WHEN change_type = 'submitted' THEN queue END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                CASE WHEN change_type = 'submitted' THEN key END,
+                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                CASE WHEN change_type = 'submitted' THEN timeout END,
+                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type = 'completed' THEN result END,
+                CASE
+                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        OR (change_type = 'cancelled'
+                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+                        THEN error
+                END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+            FROM "STEP_TRACKER"
+            WHERE change_id = :change_id;
+            UPDATE "STEP_TRACKER"
+            SET version = version
+            WHERE status = 'waiting'
+                AND step_id IN (
+                    SELECT parent.step_id
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    WHERE parent.parent_change_id = :change_id
+                );
+            UPDATE "STEP_TRACKER"
+            SET
+                status = CASE change.type
+                    WHEN 'claimed' THEN 'claimed'
+                    WHEN 'completed' THEN 'completed'
+                    WHEN 'retried' THEN 'pending'
+                    WHEN 'released' THEN 'pending'
+                    WHEN 'recovered' THEN 'pending'
+                    WHEN 'failed' THEN 'failed'
+                    WHEN 'cancelled' THEN 'cancelled'
+                    WHEN 'replayed' THEN 'pending'
+                    WHEN 'ready' THEN 'pending'
+                    WHEN 'parents_added' THEN 'waiting'
+                    WHEN 'restored' THEN 'waiting'
+                    WHEN 'snoozed' THEN 'pending'
+                    WHEN 'checkpointed' THEN 'claimed'
+                    WHEN 'replaced' THEN 'pending'
+                    WHEN 'reprioritized' THEN 'pending'
+                    WHEN 'rejected' THEN 'failed'
+                END,
+                priority = CASE
+                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                    ELSE "STEP_TRACKER".priority
+                END,
+                payload = CASE
+                    WHEN change.type = 'replaced' THEN change.payload
+                    ELSE "STEP_TRACKER".payload
+                END,
+                retry_count = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                    ELSE "STEP_TRACKER".retry_count
+                END,
+                available_ts = CASE
+                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                    ELSE "STEP_TRACKER".available_ts
+                END,
+                claimed_by = CASE
+                    WHEN change.type = 'claimed' THEN change.claimed_by
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claimed_by
+                END,
+                incarnation = CASE
+                    WHEN change.type = 'claimed' THEN change.incarnation
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".incarnation
+                END,
+                claim_token = CASE
+                    WHEN change.type = 'claimed' THEN change.claim_token
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claim_token
+                END,
+                result = CASE
+                    WHEN change.type = 'completed' THEN change.result
+                    ELSE "STEP_TRACKER".result
+                END,
+                error = CASE
+                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".error
+                END,
+                traceback = CASE
+                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".traceback
+                END,
+                task_type = CASE
+                    WHEN change.type = 'replaced' THEN change.task_type
+                    ELSE "STEP_TRACKER".task_type
+                END,
+                labels = CASE
+                    WHEN change.type = 'replaced' THEN change.labels
+                    ELSE "STEP_TRACKER".labels
+                END,
+                parents = CASE
+                    WHEN change.type = 'parents_added' THEN change.parents
+                    ELSE "STEP_TRACKER".parents
+                END,
+                start_by_ts = CASE
+                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".start_by_ts
+                END,
+                snoozes = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                    ELSE "STEP_TRACKER".snoozes
+                END,
+                checkpoint = CASE
+                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    WHEN change.type = 'replaced' THEN NULL
+                    ELSE "STEP_TRACKER".checkpoint
+                END,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = :change_id || ' settled',
+                change_type = change.type,
+                change_token = NULL,
+                changed_for = change.pod_id
+            FROM (
+                SELECT
+                    step_id, version, pod_id,
+                    CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                    NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                    NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                    CASE
+                        WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                        WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                    END AS error,
+                    NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                    NULL AS start_by_ts, NULL AS checkpoint
+                FROM (
+                    SELECT
+                        step_id, version,
+                        COALESCE(
+                            MAX(
+                                CASE
+                                    WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                        THEN parent_changed_for
+                                END
+                            ),
+                            MAX(changed_for)
+                        ) AS pod_id,
+                        COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                        COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                        MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                        MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                            AS cancelled_parent
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    WHERE status = 'waiting'
+                    GROUP BY step_id, version
+                ) AS child
+                WHERE open_parents = 0 OR lost_parents > 0
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+            more := SQLROWCOUNT;
+            IF (more > 0) THEN
+                FOR level IN 2 TO 20 DO
+                    IF (more > 0) THEN
+                        UPDATE "STEP_TRACKER"
+                        SET
+                            status = CASE change.type
+                                WHEN 'claimed' THEN 'claimed'
+                                WHEN 'completed' THEN 'completed'
+                                WHEN 'retried' THEN 'pending'
+                                WHEN 'released' THEN 'pending'
+                                WHEN 'recovered' THEN 'pending'
+                                WHEN 'failed' THEN 'failed'
+                                WHEN 'cancelled' THEN 'cancelled'
+                                WHEN 'replayed' THEN 'pending'
+                                WHEN 'ready' THEN 'pending'
+                                WHEN 'parents_added' THEN 'waiting'
+                                WHEN 'restored' THEN 'waiting'
+                                WHEN 'snoozed' THEN 'pending'
+                                WHEN 'checkpointed' THEN 'claimed'
+                                WHEN 'replaced' THEN 'pending'
+                                WHEN 'reprioritized' THEN 'pending'
+                                WHEN 'rejected' THEN 'failed'
+                            END,
+                            priority = CASE
+                                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                ELSE "STEP_TRACKER".priority
+                            END,
+                            payload = CASE
+                                WHEN change.type = 'replaced' THEN change.payload
+                                ELSE "STEP_TRACKER".payload
+                            END,
+                            retry_count = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                ELSE "STEP_TRACKER".retry_count
+                            END,
+                            available_ts = CASE
+                                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                ELSE "STEP_TRACKER".available_ts
+                            END,
+                            claimed_by = CASE
+                                WHEN change.type = 'claimed' THEN change.claimed_by
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claimed_by
+                            END,
+                            incarnation = CASE
+                                WHEN change.type = 'claimed' THEN change.incarnation
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".incarnation
+                            END,
+                            claim_token = CASE
+                                WHEN change.type = 'claimed' THEN change.claim_token
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claim_token
+                            END,
+                            result = CASE
+                                WHEN change.type = 'completed' THEN change.result
+                                ELSE "STEP_TRACKER".result
+                            END,
+                            error = CASE
+                                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                WHEN change.type IN ('completed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".error
+                            END,
+                            traceback = CASE
+                                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".traceback
+                            END,
+                            task_type = CASE
+                                WHEN change.type = 'replaced' THEN change.task_type
+                                ELSE "STEP_TRACKER".task_type
+                            END,
+                            labels = CASE
+                                WHEN change.type = 'replaced' THEN change.labels
+                                ELSE "STEP_TRACKER".labels
+                            END,
+                            parents = CASE
+                                WHEN change.type = 'parents_added' THEN change.parents
+                                ELSE "STEP_TRACKER".parents
+                            END,
+                            start_by_ts = CASE
+                                WHEN change.type = 'replaced' THEN change.start_by_ts
+                                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".start_by_ts
+                            END,
+                            snoozes = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                ELSE "STEP_TRACKER".snoozes
+                            END,
+                            checkpoint = CASE
+                                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                WHEN change.type = 'replaced' THEN NULL
+                                ELSE "STEP_TRACKER".checkpoint
+                            END,
+                            last_update_ts = CURRENT_TIMESTAMP(),
+                            version = "STEP_TRACKER".version + 1,
+                            change_id = :change_id || ' settled',
+                            change_type = change.type,
+                            change_token = NULL,
+                            changed_for = change.pod_id
+                        FROM (
+                            SELECT
+                                step_id, version, pod_id,
+                                CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                                NULL AS result,
+                                CASE
+                                    WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                    WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                END AS error,
+                                NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
+                            FROM (
+                                SELECT
+                                    step_id, version,
+                                    COALESCE(
+                                        MAX(
+                                            CASE
+                                                WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                    THEN parent_changed_for
+                                            END
+                                        ),
+                                        MAX(changed_for)
+                                    ) AS pod_id,
+                                    COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                    COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                        AS cancelled_parent
+                                FROM (
+                                    SELECT
+                                        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                        parent.changed_for AS parent_changed_for,
+                                        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                    FROM (
+                                        SELECT
+                                            child.step_id, child.version, child.status, child.error, child.changed_for,
+                                            one.key AS parent_id, one.value::VARCHAR AS kind
+                                        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                        WHERE child.parents IS NOT NULL
+                                    ) AS edge
+                                    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                ) AS parent
+                                WHERE status = 'waiting'
+                                GROUP BY step_id, version
+                            ) AS child
+                            WHERE open_parents = 0 OR lost_parents > 0
+                        ) AS change
+                        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                        more := SQLROWCOUNT;
+                    END IF;
+                END FOR;
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                    claim_token, incarnation, result, error, traceback, checkpoint
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                        THEN available_ts END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END,
+                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE
+                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                            OR (change_type = 'cancelled'
+                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+                            THEN error
+                    END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id || ' settled';
+            END IF;
+        END IF;
+        COMMIT;
+    END IF;
+    LET answer RESULTSET := (SELECT :changed AS changed);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
 -- snowflake/procedures/fold_heartbeats
 CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_9"(
     may_wait BOOLEAN,
@@ -4112,6 +4797,7 @@ DECLARE
     old NUMBER(38, 0) DEFAULT 0;
     unsettled NUMBER(38, 0) DEFAULT 0;
     more NUMBER(38, 0) DEFAULT 0;
+    expired NUMBER(38, 0) DEFAULT 0;
 BEGIN
     found := (SELECT COUNT(*) FROM "POD_HEARTBEATS");
     IF (found > 0) THEN
@@ -4155,8 +4841,16 @@ BEGIN
         WHERE change_id = :change_id;
         COMMIT;
     END IF;
-    old := (SELECT COUNT(*) FROM "SYNC_REQUESTS"
-    WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP()));
+    SELECT (SELECT COUNT(*) FROM "SYNC_REQUESTS"
+    WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP())), (SELECT COUNT(*)
+    FROM "STEP_TRACKER"
+    WHERE status IN ('pending', 'waiting')
+        AND (
+            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+            AND COALESCE(snoozes, 0) = 0
+        ))
+    INTO :old, :expired
+    FROM (SELECT 1 AS one);
     IF (old > 0) THEN
         DELETE FROM "SYNC_REQUESTS"
         WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
@@ -4306,6 +5000,11 @@ BEGIN
                     WHEN change.type = 'parents_added' THEN change.parents
                     ELSE "STEP_TRACKER".parents
                 END,
+                start_by_ts = CASE
+                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".start_by_ts
+                END,
                 snoozes = CASE
                     WHEN change.type IN ('replayed', 'restored') THEN 0
                     WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -4326,7 +5025,8 @@ BEGIN
                 SELECT step_id, version, NULL AS pod_id, 'restored' AS type, NULL AS priority,
                     NULL AS payload, NULL AS available_ts, NULL AS claimed_by, NULL AS incarnation,
                     NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback,
-                    NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+                    NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+                    NULL AS checkpoint
                 FROM (
                     SELECT
                         step_id, version,
@@ -4393,12 +5093,13 @@ BEGIN
                     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                     CASE WHEN change_type = 'submitted' THEN workflow_id END,
                     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
                     CASE
                         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            OR (change_type = 'cancelled'
+                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                             THEN error
                     END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -4490,6 +5191,11 @@ BEGIN
                                 WHEN change.type = 'parents_added' THEN change.parents
                                 ELSE "STEP_TRACKER".parents
                             END,
+                            start_by_ts = CASE
+                                WHEN change.type = 'replaced' THEN change.start_by_ts
+                                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".start_by_ts
+                            END,
                             snoozes = CASE
                                 WHEN change.type IN ('replayed', 'restored') THEN 0
                                 WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -4518,7 +5224,7 @@ BEGIN
                                     WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                                 END AS error,
                                 NULL AS traceback, NULL AS task_type, NULL AS labels,
-                                NULL AS parents, NULL AS checkpoint
+                                NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                             FROM (
                                 SELECT
                                     step_id, version,
@@ -4585,12 +5291,13 @@ BEGIN
                     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                     CASE WHEN change_type = 'submitted' THEN workflow_id END,
                     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
                     CASE
                         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            OR (change_type = 'cancelled'
+                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                             THEN error
                     END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -4602,7 +5309,7 @@ BEGIN
             COMMIT;
         END IF;
     END IF;
-    LET answer RESULTSET := (SELECT :unsettled AS unsettled);
+    LET answer RESULTSET := (SELECT :unsettled + :expired AS unsettled);
     RETURN TABLE(answer);
 EXCEPTION
     WHEN OTHER THEN
@@ -4827,6 +5534,11 @@ BEGIN
             WHEN change.type = 'parents_added' THEN change.parents
             ELSE "STEP_TRACKER".parents
         END,
+        start_by_ts = CASE
+            WHEN change.type = 'replaced' THEN change.start_by_ts
+            WHEN change.type IN ('replayed', 'restored') THEN NULL
+            ELSE "STEP_TRACKER".start_by_ts
+        END,
         snoozes = CASE
             WHEN change.type IN ('replayed', 'restored') THEN 0
             WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -4854,7 +5566,8 @@ BEGIN
             NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
             NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token,
             NULL AS result, REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback,
-            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+            NULL AS checkpoint
         FROM "STEP_TRACKER" AS held
         JOIN (
             SELECT
@@ -4953,6 +5666,11 @@ BEGIN
                 WHEN change.type = 'parents_added' THEN change.parents
                 ELSE "STEP_TRACKER".parents
             END,
+            start_by_ts = CASE
+                WHEN change.type = 'replaced' THEN change.start_by_ts
+                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                ELSE "STEP_TRACKER".start_by_ts
+            END,
             snoozes = CASE
                 WHEN change.type IN ('replayed', 'restored') THEN 0
                 WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -4980,7 +5698,8 @@ BEGIN
                 NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                 NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token,
                 NULL AS result, REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback,
-                NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+                NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+                NULL AS checkpoint
             FROM "STEP_TRACKER" AS held
             JOIN (
                 SELECT
@@ -5027,12 +5746,13 @@ BEGIN
             CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
             CASE WHEN change_type = 'submitted' THEN workflow_id END,
             CASE WHEN change_type = 'submitted' THEN spawned_by END,
-            CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
             CASE
                 WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                    OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                    OR (change_type = 'cancelled'
+                        AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                     THEN error
             END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -5069,12 +5789,13 @@ BEGIN
                 CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                 CASE WHEN change_type = 'submitted' THEN workflow_id END,
                 CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
                 CASE
                     WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                        OR (change_type = 'cancelled'
+                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                         THEN error
                 END,
                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -5185,6 +5906,11 @@ BEGIN
                     WHEN change.type = 'parents_added' THEN change.parents
                     ELSE "STEP_TRACKER".parents
                 END,
+                start_by_ts = CASE
+                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".start_by_ts
+                END,
                 snoozes = CASE
                     WHEN change.type IN ('replayed', 'restored') THEN 0
                     WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -5212,7 +5938,7 @@ BEGIN
                         WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                     END AS error,
                     NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
-                    NULL AS checkpoint
+                    NULL AS start_by_ts, NULL AS checkpoint
                 FROM (
                     SELECT
                         step_id, version,
@@ -5336,6 +6062,11 @@ BEGIN
                                 WHEN change.type = 'parents_added' THEN change.parents
                                 ELSE "STEP_TRACKER".parents
                             END,
+                            start_by_ts = CASE
+                                WHEN change.type = 'replaced' THEN change.start_by_ts
+                                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".start_by_ts
+                            END,
                             snoozes = CASE
                                 WHEN change.type IN ('replayed', 'restored') THEN 0
                                 WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -5364,7 +6095,7 @@ BEGIN
                                     WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                                 END AS error,
                                 NULL AS traceback, NULL AS task_type, NULL AS labels,
-                                NULL AS parents, NULL AS checkpoint
+                                NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                             FROM (
                                 SELECT
                                     step_id, version,
@@ -5431,12 +6162,13 @@ BEGIN
                     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                     CASE WHEN change_type = 'submitted' THEN workflow_id END,
                     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
                     CASE
                         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            OR (change_type = 'cancelled'
+                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                             THEN error
                     END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -5720,6 +6452,11 @@ BEGIN
             WHEN change.type = 'parents_added' THEN change.parents
             ELSE "STEP_TRACKER".parents
         END,
+        start_by_ts = CASE
+            WHEN change.type = 'replaced' THEN change.start_by_ts
+            WHEN change.type IN ('replayed', 'restored') THEN NULL
+            ELSE "STEP_TRACKER".start_by_ts
+        END,
         snoozes = CASE
             WHEN change.type IN ('replayed', 'restored') THEN 0
             WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -5742,7 +6479,7 @@ BEGIN
             NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
             NULL AS incarnation, step.claim_token AS claim_token, NULL AS result, NULL AS error,
             NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
-            :checkpoint AS checkpoint
+            NULL AS start_by_ts, :checkpoint AS checkpoint
         FROM "STEP_TRACKER" AS step
         WHERE step.step_id = :step_id AND step.status = 'claimed' AND step.claim_token = :claim_token
             AND step.version = :step_version
@@ -5830,6 +6567,11 @@ BEGIN
                 WHEN change.type = 'parents_added' THEN change.parents
                 ELSE "STEP_TRACKER".parents
             END,
+            start_by_ts = CASE
+                WHEN change.type = 'replaced' THEN change.start_by_ts
+                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                ELSE "STEP_TRACKER".start_by_ts
+            END,
             snoozes = CASE
                 WHEN change.type IN ('replayed', 'restored') THEN 0
                 WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -5852,7 +6594,7 @@ BEGIN
                 NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
                 NULL AS incarnation, step.claim_token AS claim_token, NULL AS result, NULL AS error,
                 NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
-                :checkpoint AS checkpoint
+                NULL AS start_by_ts, :checkpoint AS checkpoint
             FROM "STEP_TRACKER" AS step
             WHERE step.step_id = :step_id AND step.status = 'claimed' AND step.claim_token = :claim_token
                 AND step.version = :step_version
@@ -5885,12 +6627,13 @@ BEGIN
             CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
             CASE WHEN change_type = 'submitted' THEN workflow_id END,
             CASE WHEN change_type = 'submitted' THEN spawned_by END,
-            CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
             CASE
                 WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                    OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                    OR (change_type = 'cancelled'
+                        AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                     THEN error
             END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -6114,12 +6857,13 @@ BEGIN
             CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
             CASE WHEN change_type = 'submitted' THEN workflow_id END,
             CASE WHEN change_type = 'submitted' THEN spawned_by END,
-            CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
             CASE
                 WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                    OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                    OR (change_type = 'cancelled'
+                        AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                     THEN error
             END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -6224,6 +6968,10 @@ BEGIN
                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                     )
+                    AND NOT (
+                        start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                        AND COALESCE(snoozes, 0) = 0
+                    )
                     AND (
                         GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
                         OR queue IN (
@@ -6268,6 +7016,10 @@ BEGIN
                                 AND (
                                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND NOT (
+                                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                    AND COALESCE(snoozes, 0) = 0
                                 )
                                 AND (
                                     GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -6444,6 +7196,11 @@ BEGIN
                     WHEN change.type = 'parents_added' THEN change.parents
                     ELSE "STEP_TRACKER".parents
                 END,
+                start_by_ts = CASE
+                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".start_by_ts
+                END,
                 snoozes = CASE
                     WHEN change.type IN ('replayed', 'restored') THEN 0
                     WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -6466,7 +7223,7 @@ BEGIN
                     NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                     pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
                     NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
-                    NULL AS labels, NULL AS parents, NULL AS checkpoint
+                    NULL AS labels, NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                 FROM (
                     SELECT
                         queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -6490,6 +7247,10 @@ BEGIN
                                 AND (
                                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND NOT (
+                                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                    AND COALESCE(snoozes, 0) = 0
                                 )
                                 AND (
                                     GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -6535,6 +7296,10 @@ BEGIN
                                             AND (
                                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                            )
+                                            AND NOT (
+                                                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                                AND COALESCE(snoozes, 0) = 0
                                             )
                                             AND (
                                                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -6665,7 +7430,7 @@ BEGIN
                     NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
                     outcome.result AS result, outcome.error AS error,
                     outcome.traceback AS traceback, NULL AS task_type, NULL AS labels,
-                    NULL AS parents, NULL AS checkpoint
+                    NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                 FROM (
                     SELECT
                         value:pod_id::VARCHAR AS pod_id,
@@ -6707,6 +7472,10 @@ BEGIN
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND NOT (
+                                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                AND COALESCE(snoozes, 0) = 0
                             )
                             AND (
                                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -6752,6 +7521,10 @@ BEGIN
                                         AND (
                                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND NOT (
+                                            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                            AND COALESCE(snoozes, 0) = 0
                                         )
                                         AND (
                                             GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -6912,6 +7685,11 @@ BEGIN
                             WHEN change.type = 'parents_added' THEN change.parents
                             ELSE "STEP_TRACKER".parents
                         END,
+                        start_by_ts = CASE
+                            WHEN change.type = 'replaced' THEN change.start_by_ts
+                            WHEN change.type IN ('replayed', 'restored') THEN NULL
+                            ELSE "STEP_TRACKER".start_by_ts
+                        END,
                         snoozes = CASE
                             WHEN change.type IN ('replayed', 'restored') THEN 0
                             WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -6935,7 +7713,7 @@ BEGIN
                             TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
                             incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
                             NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
-                            NULL AS parents, NULL AS checkpoint
+                            NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                         FROM (
                             SELECT
                                 queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -6959,6 +7737,10 @@ BEGIN
                                         AND (
                                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND NOT (
+                                            start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                            AND COALESCE(snoozes, 0) = 0
                                         )
                                         AND (
                                             GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -7004,6 +7786,10 @@ BEGIN
                                                     AND (
                                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                                    )
+                                                    AND NOT (
+                                                        start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                                        AND COALESCE(snoozes, 0) = 0
                                                     )
                                                     AND (
                                                         GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -7134,7 +7920,8 @@ BEGIN
                             NULL AS claimed_by, NULL AS incarnation,
                             outcome.claim_token AS claim_token, outcome.result AS result,
                             outcome.error AS error, outcome.traceback AS traceback,
-                            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+                            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+                            NULL AS checkpoint
                         FROM (
                             SELECT
                                 value:pod_id::VARCHAR AS pod_id,
@@ -7207,12 +7994,13 @@ BEGIN
                     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                     CASE WHEN change_type = 'submitted' THEN workflow_id END,
                     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
                     CASE
                         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            OR (change_type = 'cancelled'
+                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                             THEN error
                     END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -7256,12 +8044,13 @@ BEGIN
                         CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                         CASE WHEN change_type = 'submitted' THEN workflow_id END,
                         CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                        CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                        CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                        change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                         CASE WHEN change_type = 'completed' THEN result END,
                         CASE
                             WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                OR (change_type = 'cancelled'
+                                    AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                                 THEN error
                         END,
                         CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -7375,6 +8164,11 @@ BEGIN
                                 WHEN change.type = 'parents_added' THEN change.parents
                                 ELSE "STEP_TRACKER".parents
                             END,
+                            start_by_ts = CASE
+                                WHEN change.type = 'replaced' THEN change.start_by_ts
+                                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".start_by_ts
+                            END,
                             snoozes = CASE
                                 WHEN change.type IN ('replayed', 'restored') THEN 0
                                 WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -7403,7 +8197,7 @@ BEGIN
                                     WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                                 END AS error,
                                 NULL AS traceback, NULL AS task_type, NULL AS labels,
-                                NULL AS parents, NULL AS checkpoint
+                                NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
                             FROM (
                                 SELECT
                                     step_id, version,
@@ -7527,6 +8321,11 @@ BEGIN
                                             WHEN change.type = 'parents_added' THEN change.parents
                                             ELSE "STEP_TRACKER".parents
                                         END,
+                                        start_by_ts = CASE
+                                            WHEN change.type = 'replaced' THEN change.start_by_ts
+                                            WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                            ELSE "STEP_TRACKER".start_by_ts
+                                        END,
                                         snoozes = CASE
                                             WHEN change.type IN ('replayed', 'restored') THEN 0
                                             WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -7555,7 +8354,8 @@ BEGIN
                                                 WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
                                             END AS error,
                                             NULL AS traceback, NULL AS task_type, NULL AS labels,
-                                            NULL AS parents, NULL AS checkpoint
+                                            NULL AS parents, NULL AS start_by_ts,
+                                            NULL AS checkpoint
                                         FROM (
                                             SELECT
                                                 step_id, version,
@@ -7623,13 +8423,14 @@ BEGIN
                                 CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                                 CASE WHEN change_type = 'submitted' THEN workflow_id END,
                                 CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                                CASE WHEN change_type = 'submitted' THEN start_by_ts END,
+                                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
                                 change_token,
                                 CASE WHEN change_type = 'claimed' THEN incarnation END,
                                 CASE WHEN change_type = 'completed' THEN result END,
                                 CASE
                                     WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                        OR (change_type = 'cancelled'
+                                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                                         THEN error
                                 END,
                                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -7713,6 +8514,10 @@ BEGIN
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                 )
+                AND NOT (
+                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                    AND COALESCE(snoozes, 0) = 0
+                )
                 AND (
                     GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
                     OR queue IN (
@@ -7737,6 +8542,10 @@ BEGIN
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                )
+                AND NOT (
+                    start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                    AND COALESCE(snoozes, 0) = 0
                 )
                 AND (
                     GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -7782,6 +8591,10 @@ BEGIN
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND NOT (
+                                start_by_ts IS NOT NULL AND start_by_ts < CURRENT_TIMESTAMP() AND retry_count = 0
+                                AND COALESCE(snoozes, 0) = 0
                             )
                             AND (
                                 GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
@@ -8100,7 +8913,7 @@ BEGIN
                 SET
                     payload = change.payload, priority = change.priority,
                     available_ts = change.available_ts, task_type = change.task_type,
-                    labels = change.labels,
+                    labels = change.labels, start_by_ts = change.start_by_ts,
                     checkpoint = NULL,
                     last_update_ts = CURRENT_TIMESTAMP(),
                     version = "STEP_TRACKER".version + 1,
@@ -8118,7 +8931,10 @@ BEGIN
                             WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
                             ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
                         END AS available_ts,
-                        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels
+                        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels,
+                        DATEADD(
+                            microsecond, value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                        ) AS start_by_ts
                     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
                 ) AS change
                 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
@@ -8151,12 +8967,13 @@ BEGIN
                 CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                 CASE WHEN change_type = 'submitted' THEN workflow_id END,
                 CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
                 CASE
                     WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                        OR (change_type = 'cancelled'
+                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                         THEN error
                 END,
                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
@@ -8245,6 +9062,11 @@ BEGIN
                         WHEN change.type = 'parents_added' THEN change.parents
                         ELSE "STEP_TRACKER".parents
                     END,
+                    start_by_ts = CASE
+                        WHEN change.type = 'replaced' THEN change.start_by_ts
+                        WHEN change.type IN ('replayed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".start_by_ts
+                    END,
                     snoozes = CASE
                         WHEN change.type IN ('replayed', 'restored') THEN 0
                         WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
@@ -8267,7 +9089,8 @@ BEGIN
                         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
                         NULL AS result, rejection.error AS error, NULL AS traceback,
-                        NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+                        NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS start_by_ts,
+                        NULL AS checkpoint
                     FROM "STEP_TRACKER" AS step
                     JOIN (
                         SELECT value:step_id::VARCHAR AS step_id, value:error::VARCHAR AS error
@@ -8299,12 +9122,13 @@ BEGIN
                     CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
                     CASE WHEN change_type = 'submitted' THEN workflow_id END,
                     CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
-                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
                     CASE
                         WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            OR (change_type = 'cancelled'
+                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
                             THEN error
                     END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,

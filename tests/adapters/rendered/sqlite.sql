@@ -413,6 +413,13 @@ FROM step_events
 WHERE step_id IN (SELECT value FROM json_each(:step_ids))
 ORDER BY step_id, version;
 
+-- sqlite/expired
+SELECT step_id
+FROM step_tracker INDEXED BY step_tracker_start_by
+WHERE start_by_ts IS NOT NULL AND status IN ('pending', 'waiting') AND retry_count = 0
+    AND snoozes = 0 AND start_by_ts < :now
+LIMIT :limit;
+
 -- sqlite/failed_by_type
 -- How many dead letters each queue and task type has, how many of them failed since :since, and when
 -- the first of these did.
@@ -450,8 +457,8 @@ SELECT (SELECT application_id FROM pragma_application_id),
 -- The rowids of the first steps of the queue, as one JSON value; whether a claim may take all of
 -- them, since no prefetched one is on its last try and the sum of their payloads is not too large;
 -- the first and the last queue and task type of which steps wait; whether that first queue has
--- limits; and whether there is a delayed step. They are the first steps in the order of claims if
--- that first and that last are the same.
+-- limits; whether there is a delayed step; and whether one has expired. They are the first steps in the
+-- order of claims if that first and that last are the same.
 SELECT
     json_group_array(id),
     (count(*) < 2 OR total(size) <= :most_bytes)
@@ -488,6 +495,12 @@ SELECT
         SELECT 1
         FROM step_tracker INDEXED BY step_tracker_delayed
         WHERE status = 'pending' AND is_queued = 0
+    ),
+    EXISTS (
+        SELECT 1
+        FROM step_tracker INDEXED BY step_tracker_start_by
+        WHERE start_by_ts IS NOT NULL AND status IN ('pending', 'waiting') AND retry_count = 0
+            AND snoozes = 0 AND start_by_ts < :now
     )
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
@@ -680,6 +693,11 @@ SELECT EXISTS (
     SELECT 1
     FROM step_tracker INDEXED BY step_tracker_delayed
     WHERE status = 'pending' AND is_queued = 0
+), EXISTS (
+    SELECT 1
+    FROM step_tracker INDEXED BY step_tracker_start_by
+    WHERE start_by_ts IS NOT NULL AND status IN ('pending', 'waiting') AND retry_count = 0
+        AND snoozes = 0 AND start_by_ts < :now
 );
 
 -- sqlite/is_any_delayed_due
@@ -723,7 +741,7 @@ SELECT
     step.rowid, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
         step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
         step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
-        step.workflow_id, step.progress, substr(step.error, 1, 500)
+        step.workflow_id, step.progress, step.start_by_ts, step.snoozes, substr(step.error, 1, 500)
 FROM json_each(:places) AS place
 JOIN step_tracker AS step ON step.rowid = place.value
 WHERE step.rowid < :before
@@ -750,7 +768,7 @@ SELECT
     latest.place, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
         step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
         step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
-        step.workflow_id, step.progress, substr(step.error, 1, 500)
+        step.workflow_id, step.progress, step.start_by_ts, step.snoozes, substr(step.error, 1, 500)
 FROM (
     SELECT rowid AS place FROM step_tracker WHERE rowid < :before ORDER BY rowid DESC LIMIT :most
 ) AS latest
@@ -841,7 +859,7 @@ WHERE child.parents IS NOT NULL AND child.status IN ('pending', 'waiting', 'clai
 
 -- sqlite/pending_pairs
 -- The first and the last queue and task type of which steps wait, whether these two queues have limits,
--- and whether there is a delayed step.
+-- and whether there are a delayed step and an expired one.
 SELECT
     (
         SELECT json_array(queue, task_type, key IS NULL)
@@ -889,6 +907,12 @@ SELECT
         SELECT 1
         FROM step_tracker INDEXED BY step_tracker_delayed
         WHERE status = 'pending' AND is_queued = 0
+    ),
+    EXISTS (
+        SELECT 1
+        FROM step_tracker INDEXED BY step_tracker_start_by
+        WHERE start_by_ts IS NOT NULL AND status IN ('pending', 'waiting') AND retry_count = 0
+            AND snoozes = 0 AND start_by_ts < :now
     );
 
 -- sqlite/places_of_ids
@@ -1084,7 +1108,7 @@ WHERE NOT EXISTS (
 UPDATE step_tracker
 SET status = 'waiting', last_update_ts = :now, version = version + 1, retry_count = 0, snoozes = 0,
     claimed_by = NULL, incarnation = NULL, claim_token = NULL, error = NULL, traceback = NULL,
-    is_queued = (available_ts <= :now)
+    start_by_ts = NULL, is_queued = (available_ts <= :now)
 FROM json_each(:step_ids) AS restored
 WHERE step_id = restored.value AND +status = 'cancelled';
 
@@ -1189,8 +1213,9 @@ UPDATE step_tracker
 SET status = :status, priority = :priority, payload = :payload, retry_count = :retry_count,
     available_ts = :available_ts, claimed_by = :claimed_by, incarnation = :incarnation,
     claim_token = :claim_token, result = :result, error = :error, traceback = :traceback,
-    task_type = :task_type, labels = :labels, parents = :parents, snoozes = :snoozes,
-    checkpoint = :checkpoint, last_update_ts = :last_update_ts, version = :version,
+    task_type = :task_type, labels = :labels, parents = :parents, start_by_ts = :start_by_ts,
+    snoozes = :snoozes, checkpoint = :checkpoint, last_update_ts = :last_update_ts,
+    version = :version,
     is_queued = (:available_ts <= :last_update_ts)
 WHERE step_id = :step_id;
 

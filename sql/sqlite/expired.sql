@@ -1,0 +1,3 @@
+SELECT step_id
+{{expired_steps}}
+LIMIT :limit
