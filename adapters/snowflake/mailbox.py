@@ -128,11 +128,6 @@ class Mailbox:
             self._check_parents(submission)
         return SubmissionResult(is_stored, existing)
 
-    @property
-    def may_wait(self) -> bool:
-        """Whether steps may wait for others, as far as is known."""
-        return self._sync.may_wait
-
     def _check_parents(self, submission: CheckedSubmission) -> None:
         """Raise :class:`UnknownStep` for a parent that does not exist, because of which the
         submission was not stored."""

@@ -86,7 +86,8 @@ class SnowflakeStore:
         self._patience = patience
         self._calls = Calls(self.session, patience)
         self._inbox = Inbox(self._calls, intake)
-        self._mailbox = Mailbox(self.session, Sync(self._calls), self._inbox)
+        self._sync = Sync(self._calls)
+        self._mailbox = Mailbox(self.session, self._sync, self._inbox)
 
     def check_schema(self) -> None:
         """Sign in and check the tables. Raises :class:`StoreError` if they are missing or have
@@ -148,10 +149,14 @@ class SnowflakeStore:
         return int(changed[0][0])
 
     def fold_heartbeats(self) -> bool:
+        may_be_unsettled = self._sync.may_be_unsettled
         answer = self.session.call(
-            "fold_heartbeats", may_wait=self._mailbox.may_wait, change_id=new_change_id()
+            "fold_heartbeats", may_be_unsettled=may_be_unsettled, change_id=new_change_id()
         )
-        return int(answer[0][0]) > 0
+        has_settled = int(answer[0][0]) > 0
+        if not has_settled:
+            self._sync.on_settled()
+        return has_settled
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
         return [Orphan(*row) for row in self._calls.query("orphans", after=after, limit=limit)]

@@ -35,8 +35,10 @@ class Sync:
         claim takes nothing from queues with limits."""
         self.has_inbox_rows = False
         """Whether the inbox had rows, as the last answer says."""
-        self.may_wait = True
-        """Whether steps may wait for others, as far as the last answer says."""
+        self.may_be_unsettled = True
+        """Whether a leader has to look for unsettled steps: at some answer since it found none, steps
+        waited for others. What these had left unsettled may not wait any more."""
+        self._has_waiting = True  # as the last answer says
         self._session = calls.session
 
     def sync(self, request: SyncRequest) -> SyncResult:
@@ -60,8 +62,13 @@ class Sync:
         snapshot = SyncSnapshot(answer)
         self.may_be_limited = bool(snapshot.has_limits)
         self.has_inbox_rows = bool(snapshot.has_inbox_rows)
-        self.may_wait = bool(snapshot.has_waiting)
+        self._has_waiting = bool(snapshot.has_waiting)
+        self.may_be_unsettled |= self._has_waiting
         return snapshot
+
+    def on_settled(self) -> None:
+        """A leader has found no unsettled step."""
+        self.may_be_unsettled = self._has_waiting
 
     def check(self, snapshot: SyncSnapshot, request: SyncRequest) -> None:
         """Raise the error of ``decide`` if the request was rejected. A rejection, and the loss of a

@@ -64,6 +64,20 @@ def test_leader_restores_the_levels_that_a_replay_has_left(store: SnowflakeStore
     assert (store.counts()["waiting"], store.counts()["pending"]) == (LEVELS + 3, 1)
 
 
+def test_leader_restores_levels_above_which_all_steps_have_ended(store: SnowflakeStore) -> None:
+    store.submit(chain(2 * LEVELS + 2))
+    end_first(store, fails=True)
+    wait_until(lambda: not store.fold_heartbeats())
+    store.replay(["000"])
+    for number in range(LEVELS + 1):
+        store.sync(SyncRequest("pod", "one", claim=1, claim_token=f"t{number}"))
+        done = Complete(f"{number:03}", f"t{number}", "1")
+        store.sync(SyncRequest("pod", "one", outcomes=(done,)))
+    assert (store.counts()["completed"], store.counts()["cancelled"]) == (LEVELS + 1, LEVELS + 1)
+    wait_until(lambda: not store.fold_heartbeats())
+    assert (store.counts()["pending"], store.counts()["waiting"]) == (1, LEVELS)
+
+
 def test_leader_makes_a_step_ready_that_its_parents_end_did_not_see(
     store: SnowflakeStore, tables: Schema
 ) -> None:
@@ -94,4 +108,5 @@ def test_leader_looks_for_unsettled_steps_only_if_steps_wait(
     end_first(store, fails=False)
     store.sync(SyncRequest("pod", "one", claim=1, claim_token="u"))
     store.sync(SyncRequest("pod", "one", outcomes=(Complete("001", "u", "1"),)))
+    assert looks_for_unsettled_steps(), "those that waited may have left some"
     assert not looks_for_unsettled_steps()

@@ -1,8 +1,7 @@
 -- Move heartbeats to the pods' rows and progress to the steps', and delete them and old requests. If
--- steps may wait, settle those that others have left unsettled. Return how many were settled, and how
--- many steps have expired.
+-- steps may be unsettled, settle them. Return how many were settled, and how many steps have expired.
 CREATE OR REPLACE PROCEDURE {procedure}(
-    may_wait BOOLEAN,
+    may_be_unsettled BOOLEAN,
     change_id VARCHAR
 )
 {{procedure_options}}
@@ -36,7 +35,7 @@ BEGIN
     IF (old > 0) THEN
         {{delete_old_requests}};
     END IF;
-    IF (may_wait) THEN
+    IF (may_be_unsettled) THEN
         unsettled := ({{count_unsettled}});
         IF (unsettled > 0) THEN
             {{settle_rest}};

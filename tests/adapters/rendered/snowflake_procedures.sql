@@ -4782,7 +4782,7 @@ $$;
 
 -- snowflake/procedures/fold_heartbeats
 CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_9"(
-    may_wait BOOLEAN,
+    may_be_unsettled BOOLEAN,
     change_id VARCHAR
 )
 COPY GRANTS
@@ -4855,7 +4855,7 @@ BEGIN
         DELETE FROM "SYNC_REQUESTS"
         WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
     END IF;
-    IF (may_wait) THEN
+    IF (may_be_unsettled) THEN
         unsettled := (SELECT (
                 SELECT COUNT(*)
                 FROM (
@@ -5069,44 +5069,158 @@ BEGIN
             WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
             more := SQLROWCOUNT;
             IF (more > 0) THEN
-                INSERT INTO "STEP_EVENTS" (
-                    step_id, version, type, event_ts, pod_id, change_id,
-                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
-                    claim_token, incarnation, result, error, traceback, checkpoint
-                )
-                SELECT
-                    step_id, version, change_type, last_update_ts, changed_for, change_id,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
-                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
-                        THEN priority END,
-                    CASE WHEN change_type = 'submitted' THEN max_retries END,
-                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
-                        THEN available_ts END,
-                    CASE WHEN change_type = 'submitted' THEN queue END,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
-                    CASE WHEN change_type = 'submitted' THEN key END,
-                    CASE WHEN change_type = 'submitted' THEN unique_key END,
-                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-                    CASE WHEN change_type = 'submitted' THEN timeout END,
-                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
-                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
-                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
-                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
-                    CASE WHEN change_type = 'completed' THEN result END,
-                    CASE
-                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                            OR (change_type = 'cancelled'
-                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
-                            THEN error
-                    END,
-                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
-                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
-                FROM "STEP_TRACKER"
-                WHERE change_id = :change_id || ' settled';
-                unsettled := SQLROWCOUNT;
+                FOR level IN 2 TO 20 DO
+                    IF (more > 0) THEN
+                        UPDATE "STEP_TRACKER"
+                        SET
+                            status = CASE change.type
+                                WHEN 'claimed' THEN 'claimed'
+                                WHEN 'completed' THEN 'completed'
+                                WHEN 'retried' THEN 'pending'
+                                WHEN 'released' THEN 'pending'
+                                WHEN 'recovered' THEN 'pending'
+                                WHEN 'failed' THEN 'failed'
+                                WHEN 'cancelled' THEN 'cancelled'
+                                WHEN 'replayed' THEN 'pending'
+                                WHEN 'ready' THEN 'pending'
+                                WHEN 'parents_added' THEN 'waiting'
+                                WHEN 'restored' THEN 'waiting'
+                                WHEN 'snoozed' THEN 'pending'
+                                WHEN 'checkpointed' THEN 'claimed'
+                                WHEN 'replaced' THEN 'pending'
+                                WHEN 'reprioritized' THEN 'pending'
+                                WHEN 'rejected' THEN 'failed'
+                            END,
+                            priority = CASE
+                                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                ELSE "STEP_TRACKER".priority
+                            END,
+                            payload = CASE
+                                WHEN change.type = 'replaced' THEN change.payload
+                                ELSE "STEP_TRACKER".payload
+                            END,
+                            retry_count = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                ELSE "STEP_TRACKER".retry_count
+                            END,
+                            available_ts = CASE
+                                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                ELSE "STEP_TRACKER".available_ts
+                            END,
+                            claimed_by = CASE
+                                WHEN change.type = 'claimed' THEN change.claimed_by
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claimed_by
+                            END,
+                            incarnation = CASE
+                                WHEN change.type = 'claimed' THEN change.incarnation
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".incarnation
+                            END,
+                            claim_token = CASE
+                                WHEN change.type = 'claimed' THEN change.claim_token
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claim_token
+                            END,
+                            result = CASE
+                                WHEN change.type = 'completed' THEN change.result
+                                ELSE "STEP_TRACKER".result
+                            END,
+                            error = CASE
+                                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                WHEN change.type IN ('completed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".error
+                            END,
+                            traceback = CASE
+                                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".traceback
+                            END,
+                            task_type = CASE
+                                WHEN change.type = 'replaced' THEN change.task_type
+                                ELSE "STEP_TRACKER".task_type
+                            END,
+                            labels = CASE
+                                WHEN change.type = 'replaced' THEN change.labels
+                                ELSE "STEP_TRACKER".labels
+                            END,
+                            parents = CASE
+                                WHEN change.type = 'parents_added' THEN change.parents
+                                ELSE "STEP_TRACKER".parents
+                            END,
+                            start_by_ts = CASE
+                                WHEN change.type = 'replaced' THEN change.start_by_ts
+                                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".start_by_ts
+                            END,
+                            snoozes = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                ELSE "STEP_TRACKER".snoozes
+                            END,
+                            checkpoint = CASE
+                                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                WHEN change.type = 'replaced' THEN NULL
+                                ELSE "STEP_TRACKER".checkpoint
+                            END,
+                            last_update_ts = CURRENT_TIMESTAMP(),
+                            version = "STEP_TRACKER".version + 1,
+                            change_id = :change_id || ' settled',
+                            change_type = change.type,
+                            change_token = NULL,
+                            changed_for = change.pod_id
+                        FROM (
+                            SELECT step_id, version, NULL AS pod_id, 'restored' AS type, NULL AS priority,
+                                NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                                NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                                NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
+                            FROM (
+                                SELECT
+                                    step_id, version,
+                                    COUNT(
+                                        CASE
+                                            WHEN parent_change_id IN (:change_id, :change_id || ' settled') AND is_open THEN 1
+                                        END
+                                    ) AS parents_back,
+                                    COUNT(CASE WHEN is_named AND parent_status IS NOT NULL THEN 1 END) AS named_parents
+                                FROM (
+                                    SELECT
+                                        parent.*,
+                                        kind = 'success'
+                                            AND error IN (
+                                                'parent ' || parent_id || ' failed', 'parent ' || parent_id || ' was cancelled'
+                                            ) AS is_named
+                                    FROM (
+                                        SELECT
+                                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                            parent.changed_for AS parent_changed_for,
+                                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                        FROM (
+                                            SELECT
+                                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                                one.key AS parent_id, one.value::VARCHAR AS kind
+                                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                            WHERE child.parents IS NOT NULL
+                                        ) AS edge
+                                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                    ) AS parent
+                                    WHERE status = 'cancelled' AND error LIKE 'parent %'
+                                ) AS edge
+                                GROUP BY step_id, version
+                                HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
+                            ) AS fallen
+                            WHERE named_parents > 0
+                        ) AS change
+                        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                        more := SQLROWCOUNT;
+                    END IF;
+                END FOR;
             ELSE
                 more := 1;
                 FOR level IN 1 TO 20 DO
@@ -5267,45 +5381,45 @@ BEGIN
                         more := SQLROWCOUNT;
                     END IF;
                 END FOR;
-                INSERT INTO "STEP_EVENTS" (
-                    step_id, version, type, event_ts, pod_id, change_id,
-                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
-                    claim_token, incarnation, result, error, traceback, checkpoint
-                )
-                SELECT
-                    step_id, version, change_type, last_update_ts, changed_for, change_id,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
-                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
-                        THEN priority END,
-                    CASE WHEN change_type = 'submitted' THEN max_retries END,
-                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
-                        THEN available_ts END,
-                    CASE WHEN change_type = 'submitted' THEN queue END,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
-                    CASE WHEN change_type = 'submitted' THEN key END,
-                    CASE WHEN change_type = 'submitted' THEN unique_key END,
-                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-                    CASE WHEN change_type = 'submitted' THEN timeout END,
-                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
-                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
-                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
-                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
-                    CASE WHEN change_type = 'completed' THEN result END,
-                    CASE
-                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                            OR (change_type = 'cancelled'
-                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
-                            THEN error
-                    END,
-                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
-                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
-                FROM "STEP_TRACKER"
-                WHERE change_id = :change_id || ' settled';
-                unsettled := SQLROWCOUNT;
             END IF;
+            INSERT INTO "STEP_EVENTS" (
+                step_id, version, type, event_ts, pod_id, change_id,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                claim_token, incarnation, result, error, traceback, checkpoint
+            )
+            SELECT
+                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                    THEN priority END,
+                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                    THEN available_ts END,
+                CASE WHEN change_type = 'submitted' THEN queue END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                CASE WHEN change_type = 'submitted' THEN key END,
+                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                CASE WHEN change_type = 'submitted' THEN timeout END,
+                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type = 'completed' THEN result END,
+                CASE
+                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        OR (change_type = 'cancelled'
+                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+                        THEN error
+                END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+            FROM "STEP_TRACKER"
+            WHERE change_id = :change_id || ' settled';
+            unsettled := SQLROWCOUNT;
             COMMIT;
         END IF;
     END IF;
