@@ -30,7 +30,7 @@ MAX_PARENTS: Final = 10_000
 
 FAILED: Final = "parent {} failed"
 CANCELLED: Final = "parent {} was cancelled"
-"""The errors of steps that fell; format strings for the id of the parent."""
+"""The errors of steps that fall; format strings for the id of the parent."""
 
 
 class Dependency(msgspec.Struct, frozen=True, array_like=True, gc=False):

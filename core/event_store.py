@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from fleet_q.core.dependencies import parents_of
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.inbox import Intake, waiting_step
+from fleet_q.core.inbox import Intake, step_of_row
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
@@ -126,7 +126,7 @@ class EventStore:
         if step is not None or not tx.has_inbox_rows():
             return step
         row = tx.inbox_row(step_id)
-        return None if row is None else waiting_step(row, tx.at, self._intake)
+        return None if row is None else step_of_row(row, tx.at, self._intake)
 
     def parents(self, step_id: str) -> list[Step] | None:
         with self._database.read() as tx:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.retry import MICROS
 from fleet_q.core.sizes import size_of
-from fleet_q.core.step import OnConflict, Step, Submit
+from fleet_q.core.step import OnConflict, Step, Submit, as_stored
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, TASK_TYPE, check_retries, submission
 
 INBOX_BATCH: Final = 1_000
@@ -96,30 +97,11 @@ def read_row(row: InboxRow, at: int, intake: Intake) -> Submit | Rejection:
         return Rejection(row, INVALID_ROW.format(error))
 
 
-def waiting_step(row: InboxRow, at: int, intake: Intake) -> Step | None:
-    """The step that a row will become, as if it had been taken in; ``None`` if it is no valid
+def step_of_row(row: InboxRow, at: int, intake: Intake) -> Step | None:
+    """The step that a row will become, as if it were taken in now; ``None`` if it is no valid
     submission."""
     submit = read_row(row, at, intake)
-    if isinstance(submit, Rejection):
-        return None
-    return Step(
-        step_id=submit.step_id,
-        status="pending",
-        priority=submit.priority,
-        payload=submit.payload,
-        retry_count=0,
-        max_retries=submit.max_retries,
-        created_ts=at,
-        last_update_ts=at,
-        available_ts=at + submit.delay if submit.delay else 0,
-        version=0,
-        queue=submit.queue,
-        task_type=submit.task_type,
-        key=submit.key,
-        unique_key=submit.unique_key,
-        labels=submit.labels,
-        timeout=submit.timeout,
-    )
+    return None if isinstance(submit, Rejection) else replace(as_stored(submit, at), version=0)
 
 
 def row_values(new: Submit) -> dict[str, Any]:
@@ -140,12 +122,12 @@ def row_values(new: Submit) -> dict[str, Any]:
     }
 
 
-def first_rows(rows: Sequence[InboxRow], limit: int, most_bytes: int) -> list[InboxRow]:
+def first_rows(rows: Iterable[InboxRow], limit: int, most_bytes: int) -> list[InboxRow]:
     """The first ``limit`` of these rows, fewer if they have more than ``most_bytes``, but at least
     one."""
     first: list[InboxRow] = []
     size = 0
-    for row in rows[:limit]:
+    for row in islice(rows, limit):
         size += row.size
         if first and size > most_bytes:
             break

@@ -13,7 +13,6 @@ from fleet_q.core.errors import StepConflict, UniqueKeyTaken
 from fleet_q.core.inbox import INVALID_ROW, InboxRow, Intake, Rejection, read_row
 from fleet_q.core.ports import CheckedReplacement, CheckedSubmission
 from fleet_q.core.step import Step, Submit
-from fleet_q.core.submitting import as_stored
 
 
 class IntakePlan(msgspec.Struct, frozen=True):
@@ -88,7 +87,7 @@ class _Plan:
         step_id, unique_key = submit.step_id, submit.unique_key
         step = self._existing.get(step_id)
         if step is None and step_id in self.new:
-            step = as_stored(self.new[step_id])
+            step = steps.as_stored(self.new[step_id], at=0)
         if step is not None:
             steps.decide(step, submit, at=0)  # raises if the submissions differ
             return
@@ -100,7 +99,8 @@ class _Plan:
                 return
             first = self._new_owners.setdefault(unique_key, step_id)
             if first != step_id:
-                if uniqueness.replacement(as_stored(self.new[first]), submit) is not None:
+                earlier = steps.as_stored(self.new[first], at=0)
+                if uniqueness.replacement(earlier, submit) is not None:
                     self.new[first] = uniqueness.replaced(self.new[first], submit)
                 return
         self.new[step_id] = submit

@@ -24,7 +24,7 @@ POD_STATUSES: Final[tuple[PodStatus, ...]] = get_args(PodStatus)
 FINAL: Final[tuple[StepStatus, ...]] = ("completed", "failed", "cancelled")
 """The final statuses of a step. Only a replay leads out of them."""
 
-OPEN: Final[tuple[StepStatus, ...]] = ("pending", "waiting", "claimed")
+OPEN: Final = tuple(status for status in STEP_STATUSES if status not in FINAL)
 """The others."""
 
 S = TypeVar("S", bound=str)

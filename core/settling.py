@@ -8,7 +8,7 @@ from fleet_q.core import dependencies
 from fleet_q.core.changes import Changes
 from fleet_q.core.dependencies import Dependency
 from fleet_q.core.errors import UnknownStep
-from fleet_q.core.lifecycle import FINAL, StepStatus
+from fleet_q.core.lifecycle import FINAL, STEP, StepStatus
 from fleet_q.core.ports import Transaction
 from fleet_q.core.step import Cancel, Change, MakeReady, Replay, Restore, Step, Submit
 
@@ -70,7 +70,7 @@ class Settling(Transaction):
             for command in commands
             if isinstance(command, Replay)
             and (step := changes.steps.get(command.step_id)) is not None
-            and step.status in ("failed", "cancelled")
+            and STEP.allows(step.status, "replayed")
         }
         parents = {
             parent_id: None

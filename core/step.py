@@ -165,6 +165,11 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
     start_by: int | None = None
 
     @property
+    def is_independent(self) -> bool:
+        """Whether no other step matters to it: it has a new id, no unique key and no parents."""
+        return self.unique and self.unique_key is None and self.parents is None
+
+    @property
     def size(self) -> int:
         """The bytes of its texts, which bound the memory that a submission needs."""
         return size_of(self.payload) + size_of(self.labels or "") + size_of(self.parents or "")
@@ -543,6 +548,13 @@ def must_begin_by(step: Step) -> int | None:
     """The store time until which a step must begin; ``None``: any time. A step that was retried or
     snoozed has begun before; one that was released counts as not begun."""
     return None if step.retry_count or step.snoozes else step.start_by_ts
+
+
+def as_stored(submit: Submit, at: int) -> Step:
+    """The step that a submission stores at store time ``at``."""
+    event = decide(None, submit, at)
+    assert event is not None
+    return evolve(None, event)
 
 
 def unique_until(submit: Submit, at: int) -> int | None:

@@ -96,7 +96,7 @@ class StepByStep(Settling):
             submit = read_row(row, self.at, intake)
             if isinstance(submit, Rejection):
                 rejected.append(submit)
-            elif submit.unique and submit.unique_key is None:
+            elif submit.is_independent:
                 together.append(submit)
             else:  # another step may have its id
                 self.submit_many(together, by)

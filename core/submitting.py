@@ -151,7 +151,7 @@ def first_by_id(new: Sequence[Submit]) -> dict[str, Submit]:
     """The first submission under each id. Raises ``StepConflict`` if another one differs."""
     first: dict[str, Submit] = {}
     for item in new:
-        steps.decide(as_stored(first.setdefault(item.step_id, item)), item, at=0)
+        steps.decide(steps.as_stored(first.setdefault(item.step_id, item), at=0), item, at=0)
     return first
 
 
@@ -162,10 +162,3 @@ def _found(step: Step, item: Submit, *, is_retry: bool) -> SubmitResult:
         raise StoreError(f"step {item.step_id!r} exists, though its id should be unique")
     steps.decide(step, item, at=0)  # raises if the submissions differ
     return SubmitResult(item.step_id, is_new=item.unique)
-
-
-def as_stored(submit: Submit) -> Step:
-    """The step that a submission stores; its times are not known yet."""
-    event = steps.decide(None, submit, at=0)
-    assert event is not None
-    return steps.evolve(None, event)

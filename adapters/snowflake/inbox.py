@@ -13,7 +13,7 @@ from fleet_q.adapters.snowflake.session import new_change_id
 from fleet_q.adapters.snowflake.submit import encoded
 from fleet_q.core import inbox
 from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
-from fleet_q.core.inbox import INVALID_ROW, InboxRow, Intake, waiting_step
+from fleet_q.core.inbox import INVALID_ROW, InboxRow, Intake, step_of_row
 from fleet_q.core.intake import IntakePlan, IntakePlanner
 from fleet_q.core.step import Step
 
@@ -36,11 +36,11 @@ class Inbox:
         self._session = calls.session
         self._intake = intake
 
-    def waiting_step(self, step_id: str) -> Step | None:
+    def step_of_row(self, step_id: str) -> Step | None:
         """The step that the first row with this id will become; see
-        :func:`~fleet_q.core.inbox.waiting_step`."""
+        :func:`~fleet_q.core.inbox.step_of_row`."""
         found = self._calls.query("inbox_row", step_id=step_id)
-        return waiting_step(_to_row(found[0]), found[0][0], self._intake) if found else None
+        return step_of_row(_to_row(found[0]), found[0][0], self._intake) if found else None
 
     def take_in(self, by: str) -> None:
         """Make steps of the first rows, unless other syncs do. Raises :class:`StoreUnavailable`."""

@@ -213,7 +213,7 @@ class SnowflakeStore:
 
     def step(self, step_id: str) -> Step | None:
         step = self._calls.steps([step_id]).get(step_id)
-        return self._inbox.waiting_step(step_id) if step is None else step
+        return self._inbox.step_of_row(step_id) if step is None else step
 
     def parents(self, step_id: str) -> list[Step] | None:
         step = self.step(step_id)

@@ -34,7 +34,7 @@ def submit(
     began = time.monotonic()
     until = began + patience
     is_retry = False
-    if all(i.unique and i.unique_key is None and i.parents is None for i in new):
+    if all(item.is_independent for item in new):
         first = first_by_id(new)
         try:
             if not new or _store(session, list(first.values()), pod_id):

@@ -36,8 +36,8 @@ class Sync:
         self.has_inbox_rows = False
         """Whether the inbox had rows, as the last answer says."""
         self.may_be_unsettled = True
-        """Whether a leader has to look for unsettled steps: at some answer since it found none, steps
-        waited for others. What these had left unsettled may not wait any more."""
+        """Whether a leader has to look for unsettled steps: at an answer since it found none, steps
+        waited for others. What these have left unsettled may not wait itself."""
         self._has_waiting = True  # as the last answer says
         self._session = calls.session
 

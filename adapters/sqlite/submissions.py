@@ -68,8 +68,8 @@ _WITHOUT_OPTIONS: Final = _Insertion(
 
 
 def insert(connection: sqlite3.Connection, new: Sequence[Submit], at: int, by: str | None) -> bool:
-    """Insert steps at store time ``at`` and append their events, if their ids are unique and they
-    have neither unique keys nor parents, so that no other step matters; returns whether it did."""
+    """Insert steps at store time ``at`` and append their events, if they are independent;
+    returns whether it did."""
     if all(map(_NO_OPTIONS.__eq__, map(_options, new))):
         values = [
             (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
@@ -78,7 +78,7 @@ def insert(connection: sqlite3.Connection, new: Sequence[Submit], at: int, by: s
         ]  # fmt: skip
         _WITHOUT_OPTIONS.run(connection, values, by)
         return True
-    if not all(s.unique and s.unique_key is None and s.parents is None for s in new):
+    if not all(s.is_independent for s in new):
         return False
     values = [
         (s.step_id, at, "pending", s.payload.strip(JSON_BLANKS),

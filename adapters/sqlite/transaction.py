@@ -22,7 +22,7 @@ from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.inbox import InboxRow
+from fleet_q.core.inbox import InboxRow, first_rows
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import (
@@ -257,14 +257,7 @@ class SqliteTransaction(SqliteDependencies):
         return bool(row[0])
 
     def inbox(self, limit: int, most_bytes: int) -> list[InboxRow]:
-        inbox: list[InboxRow] = []
-        size = 0
-        for row in self._run("inbox", {"limit": limit}):
-            inbox.append(_inbox_row(row))
-            size += inbox[-1].size
-            if size > most_bytes:
-                break
-        return inbox
+        return first_rows(map(_inbox_row, self._run("inbox", {"limit": limit})), limit, most_bytes)
 
     def inbox_row(self, step_id: str) -> InboxRow | None:
         row = self._run("inbox_row", {"step_id": step_id}).fetchone()

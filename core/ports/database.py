@@ -160,7 +160,7 @@ class Transaction(Protocol):
         """The statuses of the steps with these ids, by id; ids without a step are omitted."""
 
     def has_dependencies(self) -> bool:
-        """Whether any step waits for another, or fell."""
+        """Whether any step waits for another or has fallen."""
 
     def dependents(self, ended: Mapping[str, StepStatus]) -> list[Dependent]:
         """The dependencies on these steps, which ended so, and on those that fall because of them:

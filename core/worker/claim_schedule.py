@@ -60,11 +60,8 @@ class ClaimSchedule:
         return 0 if self._routes().lead_nowhere else max(0, self.usable - running)
 
     def due(self, running: int, now: float, *, has_outcomes: bool = False) -> int:
-        """How many steps to claim for free slots. Outcomes make room in queues, so where steps are
-        held back, they are claimed together with these."""
-        timing = self._timing
-        is_due = now >= timing.due_at or (timing.is_held_back and has_outcomes)
-        return self.free(running) if is_due else 0
+        """How many steps to claim for free slots."""
+        return self.free(running) if self._timing.is_due(now, has_outcomes=has_outcomes) else 0
 
     def due_prefetch(self, free: int, running: int, held_bytes: int, now: float) -> int:
         """How many steps to claim with a sync that is due, beyond those for the ``free`` slots."""

@@ -26,6 +26,11 @@ class ClaimTiming:
         goes first, so none waits for ever."""
         return min(self._claimed_at, self.next_claim) if self.has_backlog else self.next_claim
 
+    def is_due(self, now: float, *, has_outcomes: bool) -> bool:
+        """Whether a claim is due. Outcomes make room in queues, so where steps are held back, they
+        are claimed together with these."""
+        return now >= self.due_at or (self.is_held_back and has_outcomes)
+
     def claim_now(self) -> None:
         """Claim with the next plan."""
         self.next_claim = self._claimed_at

@@ -59,8 +59,7 @@ class ClaimsByHand(ClaimSchedule):
 
     def is_due(self, routes: Routes, running: int, now: float, *, has_outcomes: bool) -> bool:
         """Whether a claim of these routes is due, and there is room for a step."""
-        timing = self.timing_of(routes)
-        is_due = now >= timing.due_at or (timing.is_held_back and has_outcomes)
+        is_due = self.timing_of(routes).is_due(now, has_outcomes=has_outcomes)
         return is_due and super().free(running) > 0
 
     def due_prefetch(self, free: int, running: int, held_bytes: int, now: float) -> int:

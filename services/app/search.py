@@ -134,7 +134,7 @@ class Search(AppBase):
     def cancel_steps(
         self, *, dry_run: bool = False, on_batch: OnBatch = lambda count: None, **conditions: Any
     ) -> int:
-        """Cancel the selected steps that are pending or claimed; return how many were.
+        """Cancel the selected steps that have not ended; return how many were.
 
         This takes several transactions; ``on_batch`` is called after each with the number of steps
         that it changed, and may raise to end it. A ``dry_run`` only counts the steps.

@@ -164,7 +164,7 @@ def cancel(
     step_id: StepId, store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
-    """Cancel a step that is pending or claimed."""
+    """Cancel a step that has not ended."""
     step = client(store, app).cancel(step_id)
     if json:
         print_json(step)

@@ -141,7 +141,7 @@ def list_steps(
 @steps_commands.command("cancel")
 @_selecting(**_CHANGING)
 def cancel_steps(selected: _Selected) -> None:
-    """Cancel the selected steps that are pending or claimed."""
+    """Cancel the selected steps that have not ended."""
     _change(selected, selected.fleet.cancel_steps, "cancel", "cancelled")
 
 

@@ -117,7 +117,7 @@ def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
 
     @locked.post("/steps/{step_id:any_id}/cancel", responses=described(*CHANGING, 404, 409))
     def cancel(step_id: StepId) -> StepView:
-        """Cancel a step that is pending or claimed."""
+        """Cancel a step that has not ended."""
         return fleet.cancel(step_id)
 
 

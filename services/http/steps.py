@@ -98,7 +98,7 @@ def add_steps(locked: APIRouter, fleet: FleetQ) -> None:
 
     @locked.post("/steps/cancel", responses=described(*CHANGING))
     def cancel(request: ChangeRequest) -> Changed:
-        """Cancel the selected steps that are pending or claimed."""
+        """Cancel the selected steps that have not ended."""
         return _changed(fleet.cancel_steps, request)
 
     @locked.post("/steps/replay", responses=described(*CHANGING))

@@ -1,5 +1,5 @@
 -- Move heartbeats to the pods' rows and progress to the steps', and delete them and old requests. If
--- steps may be unsettled, settle them. Return how many were settled, and how many steps have expired.
+-- steps may be unsettled, settle them. Return how many were settled and how many have expired.
 CREATE OR REPLACE PROCEDURE {procedure}(
     may_be_unsettled BOOLEAN,
     change_id VARCHAR
