@@ -18,6 +18,7 @@ from fleet_q.core.events import Fact, PodFact, StepFact
 from fleet_q.core.lifecycle import EFFECTS, NewValue
 from fleet_q.core.pod import Pod
 from fleet_q.core.queues import Queue, QueueEvent
+from fleet_q.core.schedules import Schedule, ScheduleEvent
 from fleet_q.core.search import StepSummary
 from fleet_q.core.step import Outcome, Step, Submit
 from fleet_q.sql.lists import Columns, Effect, Rows, Type
@@ -101,6 +102,8 @@ ROWS: Final = Rows(
     },
     queue=columns_of(Queue),
     queue_event=columns_of(QueueEvent),
+    schedule=columns_of(Schedule),
+    schedule_event=columns_of(ScheduleEvent),
     facts={event: fact.__struct_fields__ for event, fact in STEP_FACTS.items()},
     effects={event: _effect(event) for event in EFFECTS},
     submission=columns_of(Submit),

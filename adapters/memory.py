@@ -32,6 +32,7 @@ from fleet_q.core.queue_stats import COUNTED, QueueStats, StepGroup, stats_of_ty
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import EVERYWHERE, Routes
+from fleet_q.core.schedules import Schedule, ScheduleEvent
 from fleet_q.core.search import StepFilter, StepList, StepSummary
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due, is_expired
 from fleet_q.core.step_by_step import StepByStep
@@ -61,6 +62,8 @@ class MemoryDatabase:
         self.pods: dict[str, Pod] = {}
         self.queue_log: dict[str, list[QueueEvent]] = {}
         self.queues: dict[str, Queue] = {}
+        self.schedule_log: dict[str, list[ScheduleEvent]] = {}
+        self.schedules: dict[str, Schedule] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
         self.by_unique_key: dict[str, dict[str, None]] = defaultdict(dict)
         self.dependencies = DependencyTable()
@@ -115,6 +118,8 @@ class MemoryDatabase:
             copy.steps, copy.pods = dict(self.steps), dict(self.pods)
             copy.queue_log = {queue: list(log) for queue, log in self.queue_log.items()}
             copy.queues = dict(self.queues)
+            copy.schedule_log = {name: list(log) for name, log in self.schedule_log.items()}
+            copy.schedules = dict(self.schedules)
             copy.dependencies = DependencyTable(self.dependencies)
             copy.by_status |= {status: dict(ids) for status, ids in self.by_status.items()}
             copy.queue = _Queue(copy.steps)
@@ -319,6 +324,23 @@ class MemoryTransaction(StepByStep):
     def queue_history(self, queue: str) -> list[QueueEvent]:
         return list(self._db.queue_log.get(queue, ()))
 
+    def next_firing(self) -> int | None:
+        times = (row.next_ts for row in self._db.schedules.values() if row.next_ts is not None)
+        return min(times, default=None)
+
+    def schedules(self) -> list[Schedule]:
+        return [self._db.schedules[name] for name in sorted(self._db.schedules)]
+
+    def schedule(self, schedule: str) -> Schedule | None:
+        return self._db.schedules.get(schedule)
+
+    def schedule_events(self) -> Iterator[ScheduleEvent]:
+        for name in sorted(self._db.schedule_log):
+            yield from self._db.schedule_log[name]
+
+    def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
+        return list(self._db.schedule_log.get(schedule, ()))
+
     def history(self, step_id: str) -> list[StepEvent]:
         return list(self._db.step_log.get(step_id, ()))
 
@@ -379,6 +401,20 @@ class MemoryTransaction(StepByStep):
                 self._undo.append(history.pop)
             self._undo.append(partial(_restore, rows, queue.queue, rows.get(queue.queue)))
             rows[queue.queue] = queue
+
+    def write_schedule(self, schedule: Schedule, event: ScheduleEvent | None) -> None:
+        self.has_changed = True
+        if event is not None:
+            history = self._db.schedule_log.setdefault(event.schedule, [])
+            history.append(event)
+            self._undo.append(history.pop)
+        rows, name = self._db.schedules, schedule.schedule
+        self._undo.append(partial(_restore, rows, name, rows.get(name)))
+        rows[name] = schedule
+
+    def delete_schedule(self, schedule: str) -> None:
+        deleted = self._db.schedules.pop(schedule)
+        self._undo.append(partial(_restore, self._db.schedules, schedule, deleted))
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str

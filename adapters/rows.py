@@ -17,6 +17,7 @@ from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import CheckedSubmission
 from fleet_q.core.queues import QUEUE_EVENT_TYPES, Queue, QueueEvent
+from fleet_q.core.schedules import SCHEDULE_EVENT_TYPES, Schedule, ScheduleEvent
 from fleet_q.core.search import StepFilter
 from fleet_q.core.step import Outcome, Step
 from fleet_q.sql.lists import Columns
@@ -49,6 +50,22 @@ def to_queue_event(row: Row) -> QueueEvent:
             f"event {values['version']} of queue {values['queue']!r} is {values['type']!r}"
         )
     return msgspec.convert(values, QueueEvent, strict=False)
+
+
+def to_schedule(row: Row) -> Schedule:
+    """The schedule of a row of ``schedules``, likewise."""
+    return msgspec.convert(_named(row, Schedule.__struct_fields__), Schedule, strict=False)
+
+
+def to_schedule_event(row: Row) -> ScheduleEvent:
+    """The event of a row of ``schedule_events``, likewise. Raises :class:`UnknownToThisVersion` for
+    a type that this version does not know."""
+    values = _named(row, ScheduleEvent.__struct_fields__)
+    if values["type"] not in SCHEDULE_EVENT_TYPES:
+        raise UnknownToThisVersion(
+            f"event {values['version']} of schedule {values['schedule']!r} is {values['type']!r}"
+        )
+    return msgspec.convert(values, ScheduleEvent, strict=False)
 
 
 def _named(row: Row, names: Sequence[str]) -> dict[str, Any]:

@@ -27,6 +27,26 @@ class UnknownStep(FleetQError, LookupError):
         self.step_id = step_id
 
 
+class UnknownSchedule(FleetQError, LookupError):
+    """There is no schedule of this name."""
+
+    def __init__(self, schedule: str) -> None:
+        super().__init__(f"there is no schedule {schedule!r}")
+        self.schedule = schedule
+
+
+class LastStepNotEnded(FleetQError):
+    """A schedule may submit no step now, because its last one has not ended."""
+
+    def __init__(self, schedule: str, step_id: str, overlap: str) -> None:
+        super().__init__(
+            f"schedule {schedule!r} submits no step now: {step_id!r} has not ended, and its overlap"
+            f" is {overlap}"
+        )
+        self.schedule = schedule
+        self.step_id = step_id
+
+
 class StepConflict(FleetQError):
     """A step with this id exists and has a different payload."""
 

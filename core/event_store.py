@@ -29,6 +29,7 @@ from fleet_q.core.ports import (
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.rebuild import rebuild
+from fleet_q.core.schedules import ScheduleEvent, ScheduleList, ScheduleWrite
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Cancel, Change, Recover, Replay, SaveCheckpoint, Step, Submit
 
@@ -117,6 +118,20 @@ class EventStore:
         with self._database.read() as tx:
             return tx.queue_history(queue)
 
+    def schedules(self) -> ScheduleList:
+        with self._database.read() as tx:
+            schedules = tx.schedules()
+            last = [row.last_step_id for row in schedules if row.last_step_id is not None]
+            return ScheduleList(tx.at, tuple(schedules), tx.statuses(last) if last else {})
+
+    def write_schedule(self, write: ScheduleWrite, by: str | None = None) -> bool:
+        with self._database.write() as tx:
+            return tx.change_schedule(write, by)
+
+    def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
+        with self._database.read() as tx:
+            return tx.schedule_history(schedule)
+
     def step(self, step_id: str) -> Step | None:
         with self._database.read() as tx:
             return self._step(tx, step_id)
@@ -159,7 +174,7 @@ class EventStore:
 
     def pods(self) -> PodList:
         with self._database.read() as tx:
-            return PodList(tx.at, tuple(tx.pods()))
+            return PodList(tx.at, tuple(tx.pods()), tx.next_firing())
 
     def described_pods(self) -> PodList:
         return self.pods()

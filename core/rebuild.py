@@ -17,6 +17,7 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Database, RebuildReport, Transaction
 from fleet_q.core.queues import Queue, QueueEvent, fold_queue, is_equal_but_for_tokens, with_tokens
+from fleet_q.core.rebuild_schedules import with_schedules
 from fleet_q.core.sizes import size_of
 from fleet_q.core.step import Step
 
@@ -87,9 +88,11 @@ def rebuild(
     with database.snapshot() as tx:
         if check:
             waits = _Waits(lambda: nullcontext(tx), _report_only)
-            return compare(tx, _report_only, _report_only, _report_only, progress, waits)
-        waits = _Waits(database.read, correct_waits)  # the snapshot has the rows from before
-        return compare(tx, correct_steps, correct_pods, correct_queues, progress, waits)
+            report = compare(tx, _report_only, _report_only, _report_only, progress, waits)
+        else:
+            waits = _Waits(database.read, correct_waits)  # the snapshot has the rows from before
+            report = compare(tx, correct_steps, correct_pods, correct_queues, progress, waits)
+        return with_schedules(report, tx, database, check=check)
 
 
 def compare(

@@ -29,6 +29,7 @@ from fleet_q.core.ports import SubmitResult, SyncRequest, SyncResult
 from fleet_q.core.queues import Queue, QueueChange, change_queue
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import Routes
+from fleet_q.core.schedules import ScheduleWrite
 from fleet_q.core.settling import Settling
 from fleet_q.core.step import (
     EXPIRED,
@@ -291,6 +292,15 @@ class StepByStep(Settling):
         self.write_queues([changed])
         return changed[1]
 
+    def change_schedule(self, write: ScheduleWrite, by: str | None) -> bool:
+        row = self.schedule(write.after.schedule)
+        if ((0, 0) if row is None else (row.version, row.firings)) != write.expected:
+            return False
+        existing = self.statuses([step.step_id for step in write.steps])
+        self.submit_many([step for step in write.steps if step.step_id not in existing], by)
+        self.write_schedule(write.after, write.event)
+        return True
+
     def _decide_pod_command(self, request: SyncRequest) -> list[PodChange]:
         """The changes of the request's pod command. Raises ``IncarnationEnded`` or
         ``IllegalTransition`` if the command is not allowed, or the claim after it."""
@@ -331,16 +341,18 @@ class StepByStep(Settling):
         lost = self.lost(request.check_held) if request.check_held else ()
         if not request.claim:
             return SyncResult(self.at, tuple(claimed), tuple(refused), lost)
+        any_claimed = bool(claimed) or self.is_any_claimed()
         return SyncResult(
             at=self.at,
             claimed=tuple(claimed),
             refused=tuple(refused),
             lost=lost,
             next_due=self._next_due(request.routes, held_back),
-            any_claimed=bool(claimed) or self.is_any_claimed(),
+            any_claimed=any_claimed,
             done=done,
             more=more,
             held_back=held_back is not None,
+            next_firing=None if claimed else self.next_firing(),
         )
 
     def _next_due(self, routes: Routes, held_back: ClaimLimits | None) -> int | None:

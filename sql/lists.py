@@ -29,11 +29,11 @@ class Effect(NamedTuple):
 class Rows(NamedTuple):
     """The columns of the tables, and how events change them.
 
-    ``step``, ``pod`` and ``queue`` are the columns of the tables, ``step_event``, ``pod_event`` and
-    ``queue_event`` those of their logs. ``facts`` has, for each type of event, its own columns of
-    the step log, and ``effects`` its effect on a step. ``submission`` and ``outcome`` are the
-    fields of the commands that submit and acknowledge steps. ``summary`` are the
-    columns of a step that a list shows.
+    ``step``, ``pod``, ``queue`` and ``schedule`` are the columns of the tables, ``step_event``,
+    ``pod_event``, ``queue_event`` and ``schedule_event`` those of their logs. ``facts`` has,
+    for each type of event, its own columns of the step log, and ``effects`` its effect on a
+    step. ``submission`` and ``outcome`` are the fields of the commands that submit and
+    acknowledge steps. ``summary`` are the columns of a step that a list shows.
     """
 
     step: Columns
@@ -42,6 +42,8 @@ class Rows(NamedTuple):
     pod_event: Columns
     queue: Columns
     queue_event: Columns
+    schedule: Columns
+    schedule_event: Columns
     facts: Mapping[str, Sequence[str]]
     effects: Mapping[str, Effect]
     submission: Columns
@@ -67,7 +69,10 @@ class Rows(NamedTuple):
         ]
 
 
-_TABLES: Final = ("step", "pod", "queue", "step_event", "pod_event", "queue_event")
+_TABLES: Final = (
+    "step", "pod", "queue", "schedule",
+    "step_event", "pod_event", "queue_event", "schedule_event",
+)  # fmt: skip
 
 
 def sqlite(rows: Rows) -> Lists:
@@ -90,7 +95,7 @@ def sqlite(rows: Rows) -> Lists:
 
 def snowflake(rows: Rows) -> Lists:
     """The lists for Snowflake's statements, in which rows of the tables have the aliases ``step``,
-    ``pod`` and ``queue``."""
+    ``pod``, ``queue`` and ``schedule``."""
     lists: dict[str, ColumnList] = {}
     for table in _TABLES:
         columns: Columns = getattr(rows, table)

@@ -32,7 +32,7 @@ from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import search
 from fleet_q.core import step as steps
 from fleet_q.core.dependencies import parents_of
-from fleet_q.core.errors import StaleClaim
+from fleet_q.core.errors import StaleClaim, StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
@@ -54,11 +54,15 @@ from fleet_q.core.ports import (
 )
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
+from fleet_q.core.schedules import ScheduleEvent, ScheduleList, ScheduleWrite
 from fleet_q.core.search import StepFilter, StepList, StepSummary
 from fleet_q.core.step import Cancel, Change, Recover, Replay, SaveCheckpoint, Step, Submit
 
 PATIENCE: Final = 60.0
 """Seconds for which a call is retried before it raises ``StoreUnavailable``."""
+
+
+_NO_SCHEDULES: Final = "schedules need a store on SQLite or in memory, not Snowflake"
 
 
 class SnowflakeStore:
@@ -206,6 +210,15 @@ class SnowflakeStore:
         changed = set_queue(self._calls, queue, change, by)
         self._mailbox.sees_limits()
         return changed
+
+    def schedules(self) -> ScheduleList:
+        raise StoreError(_NO_SCHEDULES)
+
+    def write_schedule(self, write: ScheduleWrite, by: str | None = None) -> bool:
+        raise StoreError(_NO_SCHEDULES)
+
+    def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
+        raise StoreError(_NO_SCHEDULES)
 
     def queue_history(self, queue: str) -> list[QueueEvent]:
         history = self._calls.query("queue_history", queue=queue)

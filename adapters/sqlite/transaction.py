@@ -38,6 +38,7 @@ from fleet_q.core.pruning import is_prunable
 from fleet_q.core.queue_stats import QueueStats, stats_of_types
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.routing import EVERYWHERE, Routes
+from fleet_q.core.schedules import Schedule, ScheduleEvent
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import (
     MAX_CLAIM_SIZE,
@@ -73,6 +74,8 @@ _PUT_STEP: Final = _RowStatement("put_step", list(ROWS.step))
 _UPSERT_POD: Final = _RowStatement("upsert_pod", list(ROWS.pod))
 _UPSERT_QUEUE: Final = _RowStatement("upsert_queue", list(ROWS.queue))
 _INSERT_QUEUE_EVENT: Final = _RowStatement("insert_queue_event", list(ROWS.queue_event))
+_UPSERT_SCHEDULE: Final = _RowStatement("upsert_schedule", list(ROWS.schedule))
+_INSERT_SCHEDULE_EVENT: Final = _RowStatement("insert_schedule_event", list(ROWS.schedule_event))
 _INSERT_STEP_EVENT: Final = by_place(_SQL["insert_step_event"], list(ROWS.step_event))
 _INSERT_POD_EVENT: Final = by_place(_SQL["insert_pod_event"], list(ROWS.pod_event))
 
@@ -90,6 +93,7 @@ class SqliteTransaction(SqliteDependencies):
     _is_any_expired = False  # known when _has_no_delayed is
     took_first = True  # whether the last claim took the first steps that wait, as most do
     _refusal: str | None = None
+    _next_firing: list[int | None] | None = None  # as it was read together with other things
 
     def __init__(self, connection: sqlite3.Connection, at: int, *, may_write: bool) -> None:
         self.at = at
@@ -182,8 +186,8 @@ class SqliteTransaction(SqliteDependencies):
         )
 
     def is_any_claimed(self) -> bool:
-        row: tuple[int] = self._run("is_any_claimed").fetchone()
-        return bool(row[0])
+        is_any_claimed, *self._next_firing = self._run("is_any_claimed").fetchone()
+        return bool(is_any_claimed)
 
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         return self._select_steps(
@@ -252,6 +256,25 @@ class SqliteTransaction(SqliteDependencies):
     def queue_history(self, queue: str) -> list[QueueEvent]:
         return [rows.to_queue_event(row) for row in self._run("queue_history", {"queue": queue})]
 
+    def next_firing(self) -> int | None:
+        if self._next_firing is None:
+            self._next_firing = [*self._run("next_firing").fetchone()]
+        return self._next_firing[0]
+
+    def schedules(self) -> list[Schedule]:
+        return [rows.to_schedule(row) for row in self._run("schedules")]
+
+    def schedule(self, schedule: str) -> Schedule | None:
+        row = self._run("schedule", {"schedule": schedule}).fetchone()
+        return None if row is None else rows.to_schedule(row)
+
+    def schedule_events(self) -> Iterator[ScheduleEvent]:
+        return map(rows.to_schedule_event, self._stream("schedule_events"))
+
+    def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
+        history = self._run("schedule_history", {"schedule": schedule})
+        return [rows.to_schedule_event(row) for row in history]
+
     def has_inbox_rows(self) -> bool:
         row: tuple[int] = self._run("has_inbox_rows").fetchone()
         return bool(row[0])
@@ -296,6 +319,15 @@ class SqliteTransaction(SqliteDependencies):
         events = [_INSERT_QUEUE_EVENT.row_of(event) for event, _ in changes if event is not None]
         self._run_many(_INSERT_QUEUE_EVENT.text, events)
         self._run_many(_UPSERT_QUEUE.text, [_UPSERT_QUEUE.row_of(queue) for _, queue in changes])
+
+    def write_schedule(self, schedule: Schedule, event: ScheduleEvent | None) -> None:
+        self._next_firing = None
+        if event is not None:
+            self._run_many(_INSERT_SCHEDULE_EVENT.text, [_INSERT_SCHEDULE_EVENT.row_of(event)])
+        self._run_many(_UPSERT_SCHEDULE.text, [_UPSERT_SCHEDULE.row_of(schedule)])
+
+    def delete_schedule(self, schedule: str) -> None:
+        self._run("delete_schedule", {"schedule": schedule})
 
     def delete_inbox_rows(self, last: InboxRow) -> None:
         self._run("delete_inbox_rows", {"row_id": last.row_id})

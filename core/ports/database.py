@@ -26,6 +26,7 @@ from fleet_q.core.ports.store import StoreTraits
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent, QueueWrite
 from fleet_q.core.routing import EVERYWHERE, Routes
+from fleet_q.core.schedules import Schedule, ScheduleEvent, ScheduleWrite
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import (
     Cancel,
@@ -179,6 +180,22 @@ class Transaction(Protocol):
         """The cancelled steps that depend on the success of one of these, or of others of them, and
         so on down."""
 
+    def next_firing(self) -> int | None:
+        """When the next schedule is to be looked at; ``None``: there is none. :meth:`sync` asks for
+        it after :meth:`is_any_claimed`, so that both can be read together."""
+
+    def schedules(self) -> list[Schedule]:
+        """See :meth:`Store.schedules`."""
+
+    def schedule(self, schedule: str) -> Schedule | None:
+        """The schedule of this name."""
+
+    def schedule_events(self) -> Iterator[ScheduleEvent]:
+        """All changes of schedules, ordered by name and version."""
+
+    def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
+        """See :meth:`Store.schedule_history`."""
+
     # Writes
 
     def write_dependencies(self, added: Sequence[Dependency]) -> None:
@@ -208,6 +225,13 @@ class Transaction(Protocol):
 
     def write_queues(self, changes: Sequence[QueueWrite]) -> None:
         """Append the events and write the queues. Without an event, only its tokens changed."""
+
+    def write_schedule(self, schedule: Schedule, event: ScheduleEvent | None) -> None:
+        """Append the event and write the schedule. Without an event, only its bookkeeping
+        changed."""
+
+    def delete_schedule(self, schedule: str) -> None:
+        """Delete the row of a schedule."""
 
     def delete_inbox_rows(self, last: InboxRow) -> None:
         """Delete the rows of the inbox up to this one."""
@@ -289,6 +313,9 @@ class Transaction(Protocol):
 
     def limited_queues(self) -> list[Queue]:
         """The queues that have limits and in which steps are due."""
+
+    def change_schedule(self, write: ScheduleWrite, by: str | None) -> bool:
+        """See :meth:`Store.write_schedule`."""
 
     def set_queue(self, queue: str, change: QueueChange, by: str | None) -> Queue:
         """See :meth:`Store.set_queue`."""

@@ -83,6 +83,8 @@ class SyncResult(msgspec.Struct, frozen=True):
     - ``any_claimed``, after a claim: whether any pod holds a step.
     - ``done``: false if the request was ``only_if_claimable`` and no step was due.
     - ``more``, after a claim: it took fewer steps than it asked for, and it may claim more.
+    - ``next_firing``, after a claim that took no step: when the next schedule is to be looked at,
+      which may have been before; ``None``: there is none.
     - ``held_back``, after a claim: it took fewer steps than it asked for, and only the limits of
       queues hold back others that are due.
     - ``served_others``: how many requests of other pods the call served together with this one;
@@ -100,6 +102,7 @@ class SyncResult(msgspec.Struct, frozen=True):
     more: bool = False
     held_back: bool = False
     served_others: int | None = None
+    next_firing: int | None = None
 
 
 class CheckedReplacement(msgspec.Struct, frozen=True):
@@ -159,10 +162,12 @@ class Orphan(msgspec.Struct, frozen=True):
 
 
 class PodList(msgspec.Struct, frozen=True):
-    """All pods, and the time ``at`` by the store's clock at which they were read."""
+    """All pods, and the time ``at`` by the store's clock at which they were read. ``next_firing``
+    is when the next schedule is to be looked at; ``None``: there is none."""
 
     at: int
     pods: tuple[Pod, ...]
+    next_firing: int | None = None
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -235,6 +240,7 @@ class RebuildReport(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
     inconsistent: tuple[str, ...] = ()
     differing_waits: tuple[str, ...] = ()
+    differing_schedules: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -249,4 +255,5 @@ class RebuildReport(msgspec.Struct, frozen=True):
             *self.differing_pods,
             *self.differing_queues,
             *self.differing_waits,
+            *self.differing_schedules,
         )

@@ -29,6 +29,7 @@ from fleet_q.core.ports.messages import (
 from fleet_q.core.ports.starts import StartRecords
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
+from fleet_q.core.schedules import ScheduleEvent, ScheduleList, ScheduleWrite
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Change, Recover, SaveCheckpoint, Step, Submit
 
@@ -132,6 +133,16 @@ class Store(Protocol):
 
     def queue_history(self, queue: str) -> list[QueueEvent]:
         """The changes of a queue's limits in order; empty if it never had any."""
+
+    def schedules(self) -> ScheduleList:
+        """All schedules, also those that were deleted, ordered by name."""
+
+    def write_schedule(self, write: ScheduleWrite, by: str | None = None) -> bool:
+        """Write a schedule and submit its steps, if its row has not changed since it was read.
+        Returns whether it was written. ``by`` is the acting pod of the steps."""
+
+    def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
+        """The changes of a schedule in order; empty if there never was one."""
 
     def step(self, step_id: str) -> Step | None:
         """The current state of a step. One that a row of the inbox will become is pending and has

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
+from fleet_q.core.firing import FiringStats
 from fleet_q.core.pod import Join, Leave, Pod, PodCommand, PodDescription, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.retry import RetryPolicy
@@ -86,6 +87,7 @@ class PodMachine:
         self._claims = parts.claims
         self._idle = parts.idle
         self._leading = parts.leading
+        self._firing = parts.firing
         self._held = parts.held
         self._running = parts.held.by_id
         self._outbox = parts.outbox
@@ -166,6 +168,7 @@ class PodMachine:
             gone=self.phase == "gone",
             recover=recover,
             prune=recover and self._leading.due_prune(now),
+            fire=self._schedule.due_firing(now),
             check_leader=self._schedule.due_leader_check(now),
             poll=poll,
             request=request,
@@ -339,6 +342,19 @@ class PodMachine:
         self._member.phase = "gone"
         return self._requests.last()
 
+    def must_declare(self) -> None:
+        """The pod has schedules of its code to put."""
+        self._firing.must_declare = True
+
+    def on_fired(self, stats: FiringStats, error: Exception | None, now: float) -> None:
+        """The due schedules have fired, or the error ended it. Claim if there are new steps."""
+        if error is not None or stats.failed:
+            self._firing.on_failed(now)
+        else:
+            self._firing.observe(stats.next_firing, stats.at, now)
+        if stats.submitted:
+            self.work_arrived()
+
     def on_recovery_ended(
         self, now: float, trouble: str | None = None, *, was_unavailable: bool = False
     ) -> None:
@@ -407,6 +423,7 @@ class PodMachine:
         if self._running or self._outbox or result.claimed or self._claims.has_backlog:
             self._idle.on_work()
         elif request.claim:
+            self._firing.observe(result.next_firing, result.at, now)
             is_one_of_many = self._reads.sleepers > MANY_PODS
             self._idle.on_nothing_claimed(result, now, looks_again=not is_one_of_many)
             self._claims.claim_by(max(self._idle.wake_at, now + SHORTEST_CLAIM_WAIT))

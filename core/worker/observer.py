@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet_q.core.errors import IncarnationEnded
+from fleet_q.core.firing import FiringStats
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.step import Outcome, Step
@@ -66,6 +67,12 @@ class Observer:
     def on_unserved(self, pairs: Sequence[tuple[str, str]]) -> None:
         """No live pod may take the pending steps of these pairs of queue and task type. Each pair
         is reported once, as long as it is unserved."""
+
+    def on_fired(self, stats: FiringStats, error: Exception | None) -> None:
+        """The due schedules have fired, or the error ended it; then it is tried again."""
+
+    def on_not_fired(self, schedule: str, error: Exception) -> None:
+        """A schedule could not fire; it is tried again after a recovery interval."""
 
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
         """A prune has ended, or failed with ``error``; another begins next interval, or with the

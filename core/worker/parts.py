@@ -12,6 +12,7 @@ from fleet_q.core.worker.claim_schedule import ClaimSchedule
 from fleet_q.core.worker.claims import HeldClaims
 from fleet_q.core.worker.claims_by_hand import ClaimsByHand
 from fleet_q.core.worker.combining import Combining
+from fleet_q.core.worker.firing_timer import FiringTimer
 from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.leader_duties import LeaderDuties
 from fleet_q.core.worker.membership import Membership
@@ -53,6 +54,7 @@ class PodParts:
         self.claims = self.by_hand or ClaimSchedule(settings, self.prefetch, routes)
         self.idle = IdleTracker(settings, traits)
         self.leading = LeaderDuties(pod_id, settings, chance)
+        self.firing = FiringTimer(settings, chance)
         self.held = HeldClaims()
         self.outbox = Outbox()
         turn = routes if self.by_hand is None else self.by_hand.turn

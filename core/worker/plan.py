@@ -29,6 +29,9 @@ class Plan(msgspec.Struct, frozen=True):
     prune: bool
     """Begin a prune after the recovery cycle."""
 
+    fire: bool
+    """Fire the schedules that are due."""
+
     check_leader: bool
     """Read all pods and pass them to :meth:`PodMachine.on_pods`."""
 

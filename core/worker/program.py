@@ -25,10 +25,12 @@ from fleet_q.core.errors import (
     StoreUnavailable,
     UnknownStoreError,
 )
+from fleet_q.core.firing import FiringStats, fire_due
 from fleet_q.core.ports import RecoveryQueue, StartRecord, StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.retry import MICROS, micros
+from fleet_q.core.schedules import Calendar, Definition
 from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.unserved import Pair, UnservedTracker
 from fleet_q.core.worker.functions import Claim, Functions
@@ -69,7 +71,8 @@ class PodProgram:
 
     ``starts`` are the records of which functions began, ``own_starts`` is the pod's own. ``clock``
     is monotonic, in seconds. ``new_queue`` makes the queue that orphans wait in during a recovery
-    cycle. ``describe`` gives an error as one line.
+    cycle. ``describe`` gives an error as one line, ``calendar`` the times of schedules,
+    ``declared`` are those of the code that the pod runs.
     """
 
     def __init__(
@@ -84,6 +87,8 @@ class PodProgram:
         starts: StartRecords | None,
         own_starts: StartRecord | None = None,
         describe: Callable[[BaseException], str],
+        calendar: Calendar,
+        declared: Sequence[Definition] = (),
     ) -> None:
         self.unexpected: str | None = None
         """The type of the unexpected error that the last pass of the loop ended with."""
@@ -98,10 +103,16 @@ class PodProgram:
         self._starts = starts
         self._own_starts = own_starts
         self._describe = describe
+        self._calendar = calendar
+        self._declared = declared
+        if declared:
+            machine.must_declare()
         self._messages: Iterator[Message] = iter(())  # received, and perhaps not all processed
         self._recovery: Cycle | None = None
         self._recovered = RecoveryStats()
         self._unserved = UnservedTracker()
+        self._firing: Cycle | None = None
+        self._fired = FiringStats()
         self._prune: Cycle | None = None
         self._pruned = PruneStats()
 
@@ -119,7 +130,7 @@ class PodProgram:
         else:
             self._observer.on_left(confirmed=self._machine.has_left)
         finally:
-            for cycle in (self._recovery, self._prune):
+            for cycle in (self._recovery, self._firing, self._prune):
                 if cycle is not None:
                     cycle.close()
 
@@ -172,19 +183,25 @@ class PodProgram:
             self._recovery = self._new_recovery()
         if plan.prune and self._prune is None:
             self._prune = self._new_prune()
+        if plan.fire and self._firing is None:
+            self._firing = self._new_firing()
         must_replan = plan.check_leader and (yield from self._read("pods", machine.on_pods))
         if plan.poll:
             must_replan |= yield from self._read("change_counter", machine.on_change_counter)
         if plan.request is not None:
             yield from self._sync(plan.request)
         next_at = plan.next_at
-        if self._recovery is not None:
+        is_firing = self._firing is not None
+        if self._firing is not None:
+            yield from self._continue_firing(self._firing)
+        elif self._recovery is not None:
             yield from self._continue_recovery(self._recovery)
         elif self._prune is not None:
             yield from self._continue_prune(self._prune)
         if self._prune is not None:
             next_at = min(next_at, self._prune.next_at)
-        busy = plan.request is not None or self._recovery is not None or must_replan
+        busy = plan.request is not None or must_replan
+        busy |= self._recovery is not None or is_firing
         if functions.should_pull:
             next_at = min(next_at, self._clock() + RUNNER_RETRY)
             busy |= self._pull()
@@ -378,6 +395,28 @@ class PodProgram:
                 was_unavailable=isinstance(error, StoreUnavailable),
             )
             self._observer.on_recovery_ended(self._recovered, error)
+
+    def _new_firing(self) -> Cycle:
+        self._fired = FiringStats()
+        program = fire_due(
+            self._calendar,
+            self._machine.pod_id,
+            self._fired,
+            self._observer.on_not_fired,
+            self._declared,
+        )
+        return Cycle(program, self._clock)
+
+    def _continue_firing(self, cycle: Cycle) -> Program[None]:
+        error = yield from _continue(cycle)
+        if cycle.is_over:
+            self._firing = None
+            self._machine.on_fired(self._fired, error, self._clock())
+            if error is None and not self._fired.failed:
+                self._declared = ()
+            elif self._declared:
+                self._machine.must_declare()
+            self._observer.on_fired(self._fired, error)
 
     def _new_prune(self) -> Cycle | None:
         machine, self._pruned = self._machine, PruneStats()

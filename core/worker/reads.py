@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from fleet_q.core.leadership import is_led
+from fleet_q.core.leadership import is_leader, is_led
 from fleet_q.core.ports import PodList, StoreTraits
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
@@ -75,6 +75,10 @@ class Reads:
     def observe(self, pods: PodList, now: float) -> None:
         """Learn who is silent, and how many pods there are, from all pods as read at ``now``."""
         self._leading.observe(pods.pods, now)
+        dead_after = micros(self._settings.dead_pod_threshold)
+        firing = self._parts.firing
+        firing.leads = is_leader(self._member.pod_id, pods.pods, pods.at, dead_after)
+        firing.observe(pods.next_firing, pods.at, now)
         statuses = [pod.status for pod in pods.pods]
         combining = self._parts.combining
         combining.pods_awake = statuses.count("up")

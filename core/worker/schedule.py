@@ -114,10 +114,12 @@ class Schedule:
             return self._backoff.retry_at
         if self._member.phase == "asleep":
             wake_at = self._idle.wake_at if self._claims.free(0) else math.inf
-            return min(self._idle.next_poll, wake_at, self._idle.leader_check_at)
+            firing_at = self._parts.firing.due_at("asleep")
+            return min(self._idle.next_poll, wake_at, self._idle.leader_check_at, firing_at)
         times = [self._member.next_heartbeat if self._member.has_joined else math.inf]
         if self._member.phase == "up":
-            times += [self._leading.next_recovery, self._sleep_at()]
+            firing_at = self._parts.firing.due_at("up")
+            times += [self._leading.next_recovery, self._sleep_at(), firing_at]
         if self._requests.must_confirm:
             times.append(self._backoff.retry_at)
         if self._outbox:
@@ -133,6 +135,14 @@ class Schedule:
         """A sleeping pod checks that another leads, so that dead pods' steps are recovered."""
         at = max(self._idle.leader_check_at, self._backoff.retry_at)
         return self._member.phase == "asleep" and now >= at
+
+    def due_firing(self, now: float) -> bool:
+        """Whether to fire schedules now."""
+        at = max(self._parts.firing.due_at(self._member.phase), self._backoff.retry_at)
+        if now < at:
+            return False
+        self._parts.firing.on_begun()
+        return True
 
     def due_poll(self, request: SyncRequest | None, now: float) -> bool:
         """Poll before a claim that may find nothing, so that later submissions show as a change;

@@ -27,7 +27,7 @@ from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import replay_all
 from fleet_q.services.app.pruning import run_prune
 from fleet_q.services.app.queue_stats import QueueStatsView
-from fleet_q.services.app.queues import Queues, user
+from fleet_q.services.app.queues import Queues
 from fleet_q.services.app.recovery import watch_silent_pods
 from fleet_q.services.app.views import DeadLettersView, LeaderView, PodView, StepView
 
@@ -41,11 +41,7 @@ class Admin(AppBase):
     @property
     def queues(self) -> Queues:
         """The limits of the app's queues."""
-        return Queues(
-            lambda: self.store,
-            lambda: pod.pod_id if (pod := self.pod) is not None else user(),
-            self._work_arrived,
-        )
+        return Queues(lambda: self.store, self._acting, self._work_arrived)
 
     def queue_stats(self) -> QueueStatsView:
         """Return the number of steps in each status, and for each task type of each queue what

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
 from fleet_q.core.retry import Strategy
 from fleet_q.core.routing import Routes
+from fleet_q.core.schedules import Definition
 from fleet_q.services.app import origin as origins
 from fleet_q.services.app.admin import Admin
 from fleet_q.services.app.chosen_routes import chosen_routes
@@ -23,6 +24,7 @@ from fleet_q.services.app.leases import Leases
 from fleet_q.services.app.queue import Queue
 from fleet_q.services.app.retries import Errors, retries
 from fleet_q.services.app.running import Run
+from fleet_q.services.app.schedules import Declared, Schedules, TimedOptions
 from fleet_q.services.app.search import Search
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.starting import start_pod, start_pod_by_hand
@@ -47,6 +49,7 @@ class FleetQ(Queue, Search, Admin):
         super().__init__(store, settings)
         self._lock = threading.Lock()  # guards self._run: an app runs one pod at a time
         self._leases: Leases | None = None
+        self._declared: list[Declared] = []
         self.reference: str | None = None
         """``module:app``, if the command line loaded the app by that name."""
         self.made_in = origins.origin()
@@ -106,6 +109,46 @@ class FleetQ(Queue, Search, Admin):
             return task
 
         return register
+
+    def schedule(
+        self,
+        cron: str | None = None,
+        *,
+        name: str | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        **options: Unpack[TimedOptions],
+    ) -> Callable[[Callable[P, R]], Task[P, R]]:
+        """Submit the decorated task at the times of ``cron``, five fields as in crontab, or
+        ``every`` so many seconds: ``@app.schedule("0 2 * * *", tz="Europe/Berlin")`` above
+        ``@app.task(...)``.
+
+        :meth:`Schedules.put` describes the options. ``name`` is that of the schedule, by default
+        that of the task; ``arguments`` are those that its function gets. A plain function becomes
+        a task under its own name. Every pod that starts makes or changes the schedule so; it
+        deletes none that other code has made. Raises :class:`InvalidInput`.
+        """
+
+        def declare(function: Callable[P, R]) -> Task[P, R]:
+            task = (
+                function if isinstance(function, Task) else self.task(function.__name__)(function)
+            )
+            assert task.name is not None
+            schedule = Declared(name or task.name, task, arguments or {}, cron, options)
+            schedule.check()
+            if any(other.name == schedule.name for other in self._declared):
+                raise InvalidInput(f"schedule {schedule.name!r} is declared twice; give it a name")
+            self._declared.append(schedule)
+            return task
+
+        return declare
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the app's store."""
+        return Schedules(lambda: self.store, self._acting, self._work_arrived, self.command)
+
+    def _definitions(self) -> list[Definition]:
+        return [schedule.definition(self.command) for schedule in self._declared]
 
     def executor(self, function: Callable[[dict[str, Any]], R]) -> Callable[[dict[str, Any]], R]:
         """Register the function for all steps whose type has no function of its own.
@@ -218,7 +261,7 @@ class FleetQ(Queue, Search, Admin):
         return pod
 
     def _start_running(self, loop: asyncio.AbstractEventLoop) -> Pod:
-        return start_pod(self._connection, self._registry, loop)
+        return start_pod(self._connection, self._registry, loop, self._definitions())
 
     def _new_run(self, start: Callable[[], Pod]) -> Run:
         if origins.is_child:

@@ -6,6 +6,7 @@ from fleet_q.core.errors import ClaimLost, StaleClaim
 from fleet_q.core.ports import Store
 from fleet_q.core.step import SaveCheckpoint
 from fleet_q.services.app.connection import Connection
+from fleet_q.services.app.queues import user
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.tasks import Registry
@@ -69,6 +70,10 @@ class AppBase:
         pod = self.pod
         if pod is not None:
             pod.machine.report_progress(step_id, claim_token, progress)
+
+    def _acting(self) -> str:
+        """Who makes a change: the pod of this process, or else its user."""
+        return user() if (pod := self.pod) is None else pod.pod_id
 
     def _retries_of(self, task_type: str) -> int | None:
         task = self._registry.named(task_type)

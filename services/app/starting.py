@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from functools import partial
 
 from fleet_q.adapters.open import described
@@ -11,6 +12,7 @@ from fleet_q.core.capacity import slots
 from fleet_q.core.pod import PodDescription
 from fleet_q.core.ports import Store
 from fleet_q.core.routing import Routes, named
+from fleet_q.core.schedules import Definition
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.tasks import Registry
@@ -23,8 +25,14 @@ from fleet_q.services.worker.runners import Runners
 log = CarefulLogger("fleet_q.pod")
 
 
-def start_pod(connection: Connection, registry: Registry, loop: asyncio.AbstractEventLoop) -> Pod:
-    """Start a pod that runs the functions of ``registry``, async ones on ``loop``.
+def start_pod(
+    connection: Connection,
+    registry: Registry,
+    loop: asyncio.AbstractEventLoop,
+    declared: Sequence[Definition] = (),
+) -> Pod:
+    """Start a pod that runs the functions of ``registry``, async ones on ``loop``, and puts the
+    schedules that the code has ``declared``.
 
     Raises what opening the store and starting the pod raise.
     """
@@ -57,6 +65,7 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
         routes=partial(registry.routes, queues),
         describe=lambda: _description(connection, count, registry.routes(queues)),
         closes_store=is_own,
+        declared=declared,
     )
     work = f"{count} slots, task types: {registry.described()}"
     if queues is not None:

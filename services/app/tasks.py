@@ -121,7 +121,7 @@ class Task(Generic[P, R]):
 
         Raises :class:`InvalidInput` if the function does not accept the arguments.
         """
-        return self.app.submit(self._payload_of(args, kwargs))
+        return self.app.submit(self.payload_of(args, kwargs))
 
     def step(self, /, *args: P.args, **kwargs: P.kwargs) -> NewStep:
         """Describe a step that calls this function with these arguments, without submitting it; see
@@ -138,7 +138,7 @@ class Task(Generic[P, R]):
     def options(self, **options: Unpack[SubmitOptions]) -> Submitter[P]:
         """Return what submits steps of this task with these options of
         :meth:`fleet_q.FleetQ.submit`: ``task.options(priority=1).submit(file="x")``."""
-        return Submitter(self.app, self._payload_of, options)
+        return Submitter(self.app, self.payload_of, options)
 
     @overload
     def result(
@@ -159,7 +159,7 @@ class Task(Generic[P, R]):
         codec = self._result_codec
         return step.result if codec is None else codec.from_json(step.result, None)
 
-    def _payload_of(self, args: tuple[Any, ...], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def payload_of(self, args: tuple[Any, ...], arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the payload of a step that calls the function with these arguments."""
         if args:
             try:

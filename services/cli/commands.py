@@ -39,6 +39,7 @@ from fleet_q.services.cli.pods import pods_commands
 from fleet_q.services.cli.prune import prune_command
 from fleet_q.services.cli.queue import queue_commands
 from fleet_q.services.cli.scaler import scaler_command
+from fleet_q.services.cli.schedules import schedule_commands
 from fleet_q.services.cli.signals import ending_between_transactions
 from fleet_q.services.cli.simulate import simulate_commands
 from fleet_q.services.cli.steps import steps_commands
@@ -60,6 +61,7 @@ dlq = typer.Typer(
 )
 cli.add_typer(dlq, name="dlq")
 cli.add_typer(queue_commands, name="queue")
+cli.add_typer(schedule_commands, name="schedules")
 cli.add_typer(steps_commands, name="steps")
 cli.add_typer(submit_command)
 cli.add_typer(pods_commands)

@@ -127,7 +127,7 @@ def submit(
         _submit_many(fleet, list(_commands(fleet, options)), json)
         return
     command = fleet.command(
-        _parse(payload.removeprefix("\ufeff"), "payload"), step_id=step_id, **options
+        parse_payload(payload.removeprefix("\ufeff"), "payload"), step_id=step_id, **options
     )
     with reporting_new_store(fleet):
         [stored_id] = fleet.submit_commands([command])
@@ -218,14 +218,15 @@ def _commands(fleet: FleetQ, options: dict[str, Any]) -> Iterator[Submit]:
             codecs.BOM_UTF8
         )  # on any line: concatenated files may have several
         if line.strip():
-            payload = _parse(line, f"line {number}")
+            payload = parse_payload(line, f"line {number}")
             try:
                 yield fleet.command(payload, **options)
             except InvalidInput as error:
                 raise InvalidInput(f"line {number}: {error}") from None
 
 
-def _parse(text: str | bytes, what: str) -> Any:
+def parse_payload(text: str | bytes, what: str) -> Any:
+    """The payload that a JSON text is. Raises :class:`InvalidInput`."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

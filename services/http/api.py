@@ -36,6 +36,7 @@ from fleet_q.services.http.models import (
     described,
 )
 from fleet_q.services.http.route import locked_router
+from fleet_q.services.http.schedules import add_schedules
 from fleet_q.services.http.steps import add_steps
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
@@ -63,6 +64,7 @@ def create_http(
     _add_steps(locked, fleet)
     add_steps(locked, fleet)
     _add_queues(locked, fleet)
+    add_schedules(locked, fleet)
     if lease:
         add_leases(locked, fleet)
     _add_admin(locked, fleet)

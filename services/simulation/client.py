@@ -7,6 +7,8 @@ from contextlib import suppress
 from random import Random
 from typing import Any, Final
 
+from fleet_q.adapters.calendar import CALENDAR
+from fleet_q.core import schedules
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.dependencies import parents_json
 from fleet_q.core.errors import (
@@ -20,6 +22,7 @@ from fleet_q.core.errors import (
 from fleet_q.core.inbox import row_values
 from fleet_q.core.ports import StoreTraits, SubmitResult
 from fleet_q.core.retry import micros
+from fleet_q.core.schedules import ScheduleList, ScheduleStatus, ScheduleWrite
 from fleet_q.core.step import Submit
 from fleet_q.core.submitting import Submitting
 from fleet_q.services.simulation.actor import Process
@@ -29,9 +32,12 @@ from fleet_q.services.simulation.scenario import (
     QueueSetting,
     Replaying,
     Request,
+    SchedulePause,
+    ScheduleSetting,
     Submission,
     Work,
 )
+from fleet_q.services.simulation.schedules import definition_of
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 MAX_RETRY_WAIT: Final = 5.0
@@ -54,6 +60,10 @@ def send(
     """Send the request until the store answers; the errors :data:`ANSWERS` are answers, too. Unique
     submissions that are not checked are sent once. ``on_done`` is called with the results of a
     submission; without any for another request, or if none is known."""
+    if isinstance(request, ScheduleSetting | SchedulePause):
+        yield from _set_schedule(request, virtual_clock, chance)
+        on_done([])
+        return
     call = _call_of(request)
     if traits.combines and isinstance(request, Submission) and _is_checked(request):
         try:
@@ -76,6 +86,31 @@ def send(
             on_done(answer if call.method == "submit" else [])
             return
     on_done([])
+
+
+def _set_schedule(
+    request: ScheduleSetting | SchedulePause, virtual_clock: VirtualClock, chance: Random
+) -> Process:
+    """Read the schedules and write one, until it was as it was read."""
+    while True:
+        try:
+            listed = yield StoreCall("schedules")
+            write = _schedule_write(request, listed)
+            if write is None or (yield StoreCall("write_schedule", (write,))):
+                return
+        except StoreUnavailable:
+            yield virtual_clock.now + chance.uniform(0, MAX_RETRY_WAIT)
+
+
+def _schedule_write(
+    request: ScheduleSetting | SchedulePause, listed: ScheduleList
+) -> ScheduleWrite | None:
+    name = request.schedule if isinstance(request, SchedulePause) else request.work.step_id
+    row = next((row for row in listed.schedules if row.schedule == name), None)
+    if isinstance(request, ScheduleSetting):
+        return schedules.put(row, definition_of(request), listed.at, None, CALENDAR)
+    status: ScheduleStatus = "paused" if request.paused else "active"
+    return None if row is None else schedules.set_status(row, status, listed.at, None, CALENDAR)
 
 
 def _is_checked(request: Submission) -> bool:
@@ -111,7 +146,7 @@ def hold_locks(seconds: float, pods: tuple[str, ...]) -> Process:
         yield StoreCall("hold_locks", (seconds, pods))
 
 
-def _call_of(request: Request) -> StoreCall:
+def _call_of(request: Submission | Cancellation | Replaying | QueueSetting) -> StoreCall:
     match request:
         case Submission(steps=steps, inbox=True):
             return StoreCall("insert", ([_row(work) for work in steps],))

@@ -28,6 +28,7 @@ from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.records import HeldClaim, StepRecord, longest_gap
 from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.saving import Saver
+from fleet_q.services.simulation.schedules import WorkById
 from fleet_q.services.simulation.server import Server
 from fleet_q.services.simulation.stale import StaleViews
 from fleet_q.services.simulation.starts import Starts
@@ -63,12 +64,12 @@ class Fleet:
     def __init__(self, scenario: sc.Scenario) -> None:
         self.scenario = scenario
         self.virtual_clock = VirtualClock()
-        self.work = {
-            work.step_id: work
-            for request in scenario.requests
-            if isinstance(request, sc.Submission)
-            for work in request.steps
-        }
+        self.work = WorkById()
+        for request in scenario.requests:
+            if isinstance(request, sc.Submission):
+                self.work.update((work.step_id, work) for work in request.steps)
+            elif isinstance(request, sc.ScheduleSetting):
+                self.work[request.work.step_id] = request.work
         dead_after = micros(scenario.settings.dead_pod_threshold)
         model = store_model(scenario.store, scenario.times, scenario.clusters)
         if model.most_waiters is not None:
@@ -289,7 +290,8 @@ class Fleet:
         self.measures.pods_changed(pods)
         self.checks.early_by = self.database.early_by
         taken_in = self.database.take_taken_in()
-        self.checks.committed(actor, call, answer, steps, pods, queues, taken_in)
+        schedules = self.database.take_schedules()
+        self.checks.committed(actor, call, answer, steps, pods, queues, taken_in, schedules)
         if pruned := self.database.take_pruned():
             self.measures.pruned += len(pruned)
             self.checks.pruned(actor, pruned)
@@ -324,21 +326,24 @@ class Fleet:
         )
 
     def _end_faults(self) -> None:
-        """Cancel outstanding faults, resume every queue, and restart every pod that has no
-        process."""
+        """Cancel outstanding faults, resume every queue, pause every schedule, and restart every
+        pod that has no process."""
         self.server.transaction_faults.clear()
-        self._resume_queues()
+        self._let_all_end()
         for pod_id in sorted(self.processes):
             if not self.processes[pod_id].alive:
                 self.begin(pod_id)
 
-    def _resume_queues(self) -> None:
-        """Resume every queue, now and again: clients may have tried until now to pause it."""
+    def _let_all_end(self) -> None:
+        """Resume every queue and pause every schedule, now and again: clients may have tried until
+        now to do the opposite."""
         for queue in self.checks.queues.paused:
             self._send(sc.QueueSetting(self.virtual_clock.now, queue, QueueChange(paused=False)))
+        for name in self.checks.schedules.active:
+            self._send(sc.SchedulePause(self.virtual_clock.now, name, paused=True))
         if not self._closing:
             again = self.scenario.settings.recovery_interval
-            self.virtual_clock.after(again, self._resume_queues)
+            self.virtual_clock.after(again, self._let_all_end)
 
     def _settle(self) -> None:
         """Run until every step has ended, and then, unless the fleet is measured, until every pod

@@ -17,6 +17,7 @@ from fleet_q.services.simulation.models import KINDS, Kind
 from fleet_q.services.simulation.pod_routes import with_routes
 from fleet_q.services.simulation.rare_cases import AFTER_LAST, with_rare_case
 from fleet_q.services.simulation.saving import with_checkpoints
+from fleet_q.services.simulation.schedules import with_schedules
 from fleet_q.services.simulation.snowflake_faults import (
     snowflake_faults,
     with_errors,
@@ -90,7 +91,8 @@ def draw(
     if is_measured or steps is not None:
         return scenario
     scenario = _with_inbox(with_unique_keys(scenario))
-    scenario = with_routes(with_limited_queues(with_workflows(scenario)))
+    scenario = with_limited_queues(with_workflows(scenario))
+    scenario = with_routes(with_schedules(scenario))
     scenario = with_later_steps(scenario)
     return with_rare_case(with_checkpoints(scenario), [pod.pod_id for pod in scenario.pods])
 

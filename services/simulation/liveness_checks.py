@@ -31,7 +31,7 @@ MAX_CLAIM_INTERVALS: Final = 3
 
 
 class LivenessChecks:
-    """Checks five promises while the store is undisturbed (:meth:`Server.is_undisturbed`).
+    """Checks six promises while the store is undisturbed (:meth:`Server.is_undisturbed`).
 
     - Orphans are recovered: within one recovery interval of a working leader after their claim's
       incarnation has ended, or its pod has been silent for the dead-pod threshold. A new leader may
@@ -42,6 +42,8 @@ class LivenessChecks:
     - No step waits in vain: a pod releases steps that do not begin if another that may take them
       has free slots.
     - Held steps are run: a pod has no claim without a function that runs, waits or has just ended.
+    - Schedules fire: within one recovery interval of a working leader after their time; if all pods
+      sleep, within the time in which one notices that the leader is gone.
     - Some pod leads: if the pod of a claimed step is gone, one of the sleeping pods wakes.
 
     A pod works while its process is alive, not frozen, and answered by the store. Every disturbance
@@ -62,6 +64,7 @@ class LivenessChecks:
         self._claim_limits: dict[Phase, float] = {"up": claim_limit, "asleep": notice_limit}
         self._waiting_limit = settings.claim_interval * SLACK * MAX_CLAIM_INTERVALS + call_time
         self._leader_limit = settings.dead_pod_threshold * SLACK + notice_limit
+        self._sleeping_limit = self._leader_limit + notice_limit
         self._every = min(settings.recovery_interval, claim_limit) / 2
         self._leader: str | None = None
         self._leading_since = 0.0
@@ -82,6 +85,7 @@ class LivenessChecks:
         self._check_claimable(undisturbed)
         self._check_waiting(undisturbed)
         self._check_leader(undisturbed)
+        self._check_schedules(undisturbed)
         self._check_held()
 
     def _check_orphans(self, undisturbed: bool) -> None:
@@ -102,6 +106,27 @@ class LivenessChecks:
                 orphaned = checks.silent_since(held)
             if orphaned is not None and self._age(orphaned) > self._recovery_limit:
                 raise Violation("orphans are recovered", step_id, "is held by a pod that is gone")
+
+    def _check_schedules(self, undisturbed: bool) -> None:
+        fleet = self._fleet
+        now, shift = fleet.virtual_clock.now, fleet.virtual_clock.clock_shift
+        since = self._leader_working_since() if undisturbed else None
+        limit = self._recovery_limit
+        if since is None:
+            since, limit = self._sleeping_since(), self._sleeping_limit
+        if since is None or now - since <= limit:
+            return
+        for name, timetable in fleet.checks.schedules.timetables.items():
+            due = max(timetable.undecided - shift, timetable.changed, fleet.checks.clock_set_at)
+            if timetable.is_active and self._age(due) > limit:
+                raise Violation("schedules fire", name, "does not fire although its time has come")
+
+    def _sleeping_since(self) -> float | None:
+        """Since when some pod that polls has slept undisturbed; uses ``_asleep_since``, which
+        :meth:`_check_leader` keeps."""
+        pods = ((self._fleet.processes[pod_id], at) for pod_id, at in self._asleep_since.items())
+        times = (max(at, process.disturbed_at) for process, at in pods if process.has_free_slots)
+        return min(times, default=None)
 
     def _track_listening(self, undisturbed: bool) -> None:
         for pod_id, process in self._fleet.processes.items():

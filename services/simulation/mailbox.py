@@ -177,6 +177,7 @@ class Mailbox:
                 lost=lost,
                 next_due=tx.next_due(request.routes),
                 any_claimed=tx.is_any_claimed(),
+                next_firing=None if claimed else tx.next_firing(),
                 done=not _is_still_asleep(request, pod),
                 more=len(claimed) < request.claim and tx.is_any_due(request.routes),
             )

@@ -8,6 +8,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
+from fleet_q.adapters.calendar import CALENDAR
 from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.capacity import slots
@@ -140,6 +141,7 @@ class PodProcess(Actor):
             traits=traits,
             starts=starts,
             describe=repr,
+            calendar=CALENDAR,
         )
 
     @property

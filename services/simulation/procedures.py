@@ -60,6 +60,8 @@ class Procedures:
                 return (yield from self._submit(call))
             case "set_queue":
                 return (yield from self._set_queue(call))
+            case "write_schedule":
+                return (yield from self._write_schedule(call))
             case "submit_checked":
                 submission, patience = args
                 exchange = self._poll if call.kwargs["is_posted"] else self._put
@@ -247,6 +249,14 @@ class Procedures:
         yield self._update(("fleet_q", ("1",)))
         yield self._update(("queues", ()))
         yield self._insert("queue_events")
+        return (yield _then("COMMIT", self._model.commit, does=call))
+
+    def _write_schedule(self, call: StoreCall) -> Body:
+        yield _then("BEGIN", self._model.begin)
+        yield self._update(("fleet_q", ("1",)))
+        yield self._update(("schedules", ()))
+        for table in ("schedules", "schedule_events", "step_tracker", "step_events"):
+            yield self._insert(table)
         return (yield _then("COMMIT", self._model.commit, does=call))
 
     def _write(self, call: StoreCall, changes: Sequence[Change]) -> Body:

@@ -11,9 +11,11 @@ from fleet_q.core.inbox import InboxRow
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import FinalStep, Pruned, StoreTraits
 from fleet_q.core.queues import QueueWrite
+from fleet_q.core.schedules import Schedule, ScheduleEvent
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
+ScheduleChange = tuple[ScheduleEvent | None, Schedule]
 
 
 class TakenIn(NamedTuple):
@@ -37,6 +39,7 @@ class RecordingDatabase(MemoryDatabase):
         self.pod_changes: list[PodChange] = []
         self.pruned: list[str] = []  # ids of steps and pods
         self.queue_changes: list[QueueWrite] = []
+        self.schedule_changes: list[ScheduleChange] = []
         self.taken_in: list[TakenIn] = []
         self._last_row_id = 0
         self.read_at: int | None = None  # when the rows were read that a transaction takes in
@@ -61,6 +64,13 @@ class RecordingDatabase(MemoryDatabase):
     def take_queues(self) -> list[QueueWrite]:
         """The changes of queues committed since the last call; clears them."""
         taken, self.queue_changes = self.queue_changes, []
+        return taken
+
+    def take_schedules(self) -> list[ScheduleChange]:
+        """The changes of schedules committed since the last call; clears them."""
+        taken = self.schedule_changes
+        if taken:
+            self.schedule_changes = []
         return taken
 
     def take_taken_in(self) -> list[TakenIn]:
@@ -99,6 +109,10 @@ class _RecordingTransaction(MemoryTransaction):
         """False if rows are not taken in by syncs, but by transactions of their own."""
         return not self._db.traits.combines and super().has_inbox_rows()
 
+    def write_schedule(self, schedule: Schedule, event: ScheduleEvent | None) -> None:
+        super().write_schedule(schedule, event)
+        self._db.schedule_changes.append((event, schedule))
+
     def delete_inbox_rows(self, last: InboxRow) -> None:
         rows = [row for row in self._db.inbox if row.row_id <= last.row_id]
         at = self.at if self._db.read_at is None else self._db.read_at
@@ -120,6 +134,7 @@ class _RecordingTransaction(MemoryTransaction):
         super().roll_back()
         self._db.pruned.clear()
         self._db.queue_changes.clear()
+        self._db.schedule_changes.clear()
         self._db.taken_in.clear()
         self._db.step_changes.clear()
         self._db.pod_changes.clear()

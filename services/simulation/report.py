@@ -222,6 +222,11 @@ def _request(request: sc.Request) -> str:
             return f"cancelled: {step_id}"
         case sc.Replaying(step_id=step_id):
             return f"replayed: {step_id}"
+        case sc.ScheduleSetting(work=work, every=every, overlap=overlap, missed=missed):
+            rules = f"overlap {overlap}, missed {missed}, window {request.window:g} s"
+            return f"schedule {work.step_id} ({work.behaviour}): every {every:g} s, {rules}"
+        case sc.SchedulePause(schedule=schedule, paused=paused):
+            return f"schedule {schedule}: {'paused' if paused else 'resumed'}"
         case sc.QueueSetting(queue=queue, change=change):
             given = {name: value for name, value in asdict(change).items() if value is not UNSET}
             limits = ", ".join(f"{name} {value}" for name, value in given.items())

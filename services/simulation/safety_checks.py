@@ -21,9 +21,10 @@ from fleet_q.services.simulation.inbox_checks import InboxChecks
 from fleet_q.services.simulation.mailbox import joining_pod, owner_of
 from fleet_q.services.simulation.pod_checks import PodChecks
 from fleet_q.services.simulation.queue_checks import QueueChecks
-from fleet_q.services.simulation.recording import StepChange, TakenIn
+from fleet_q.services.simulation.recording import ScheduleChange, StepChange, TakenIn
 from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
 from fleet_q.services.simulation.scenario import Work
+from fleet_q.services.simulation.schedule_checks import ScheduleChecks
 from fleet_q.services.simulation.step_checks import StepChecks
 from fleet_q.services.simulation.unique_key_checks import UniqueKeyChecks
 from fleet_q.services.simulation.violation import Violation
@@ -56,6 +57,7 @@ class SafetyChecks(Records):
     ) -> None:
         super().__init__(dead_after, now)
         self.queues = QueueChecks(now)
+        self.schedules = ScheduleChecks(self, now)
         self.unique_keys = UniqueKeyChecks(self, work)
         self.inbox = InboxChecks(self, work, self.unique_keys)
         self._may_take = may_take
@@ -87,6 +89,7 @@ class SafetyChecks(Records):
         pods: Sequence[PodChange],
         queues: Sequence[QueueWrite] = (),
         taken_in: Sequence[TakenIn] = (),
+        schedules: Sequence[ScheduleChange] = (),
     ) -> None:
         """Check what one call wrote, and which rows of the inbox it took in. Raises
         :class:`Violation`."""
@@ -103,6 +106,8 @@ class SafetyChecks(Records):
             self._latest[actor] = max(answer.at, self._latest.get(actor, 0))
             if self._leader_seen[actor] == actor.name:
                 self._has_led.add(actor)
+        elif call.method == "schedules":
+            self.schedules.read(actor, answer.at)
         elif call.method == "insert":
             self.inbox.inserted(call.args[0])
         elif call.method in ("declare_dead", "recover") and (steps or pods):
@@ -125,6 +130,9 @@ class SafetyChecks(Records):
         if claimed:
             self.queues.check(claimed, steps[0][0].at)
             self._check_order(actor, claimed, steps[0][0].at, call.args[0])
+        for schedule_event, row in schedules:
+            new = [e.stream for e, _ in steps if isinstance(e.fact, ev.Submitted)]
+            self.schedules.written(actor, schedule_event, row, new)
         for record, step_id in pending:
             self.queue.add(step_id, record)
 

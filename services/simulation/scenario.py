@@ -13,6 +13,7 @@ from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.dependencies import Kind
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.queues import QueueChange
+from fleet_q.core.schedules import Missed, Overlap
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import OnConflict
 from fleet_q.services.simulation.models import Kind as StoreKind
@@ -97,6 +98,26 @@ class QueueSetting(msgspec.Struct, frozen=True, tag=True):
     at: float
     queue: str
     change: QueueChange
+
+
+class ScheduleSetting(msgspec.Struct, frozen=True, tag=True):
+    """Puts a schedule, whose name is the id of ``work`` and whose steps do that work. ``every`` and
+    ``window`` are in seconds."""
+
+    at: float
+    work: Work
+    every: float
+    overlap: Overlap
+    missed: Missed
+    window: float
+
+
+class SchedulePause(msgspec.Struct, frozen=True, tag=True):
+    """Pauses or resumes a schedule, if it exists."""
+
+    at: float
+    schedule: str
+    paused: bool
 
 
 class Crash(msgspec.Struct, frozen=True, tag=True):
@@ -275,7 +296,7 @@ FleetFault = (
     | LateRepeats
 )
 Fault = PodFault | FleetFault
-Request = Submission | Cancellation | Replaying | QueueSetting
+Request = Submission | Cancellation | Replaying | QueueSetting | ScheduleSetting | SchedulePause
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

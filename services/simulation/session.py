@@ -11,7 +11,7 @@ from fleet_q.services.simulation.models import Script, Statement
 from fleet_q.services.simulation.scenario import TransactionFault
 
 READS: Final = frozenset(
-    {"change_counter", "pods", "orphans", "step", "final_steps", "fold_heartbeats"}
+    {"change_counter", "pods", "orphans", "step", "final_steps", "fold_heartbeats", "schedules"}
 )
 """Calls that are one query, or change nothing here."""
 

@@ -13,7 +13,7 @@ from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import FinalStep
 from fleet_q.core.queues import QueueWrite
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.recording import RecordingDatabase, StepChange
+from fleet_q.services.simulation.recording import RecordingDatabase, ScheduleChange, StepChange
 from fleet_q.services.simulation.scenario import StaleReads, Table
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
@@ -45,6 +45,7 @@ class _Commit(msgspec.Struct):
     pods: list[PodChange]
     pruned: list[str]
     queues: list[QueueWrite]
+    schedules: list[ScheduleChange]
     change_counter: int
 
 
@@ -63,6 +64,8 @@ class LateCopy(MemoryDatabase):
                 tx.write_steps(commit.steps)
             tx.write_pods(commit.pods)
             tx.write_queues(commit.queues)
+            for event, schedule in commit.schedules:
+                tx.write_schedule(schedule, event)
         self._changes = commit.change_counter
 
 
@@ -100,9 +103,11 @@ class StaleViews:
             list(database.pod_changes),
             list(database.pruned),
             list(database.queue_changes),
+            list(database.schedule_changes),
             database.change_counter(),
         )
-        if commit.steps or commit.pods or commit.pruned or commit.queues:
+        changes = (commit.steps, commit.pods, commit.pruned, commit.queues, commit.schedules)
+        if any(changes):
             self._commits.append(commit)
             self._new_commits.append(commit)
             self._last_commit[actor] = now

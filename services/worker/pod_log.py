@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import astuple
 
 from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreError, StoreUnavailable
+from fleet_q.core.firing import FiringStats
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Snooze, Step, is_retried
@@ -123,6 +124,20 @@ class PodLog(Observer):
         if len(pairs) > MOST_UNSERVED:
             more = len(pairs) - MOST_UNSERVED
             log.warning("unserved: %d more, see fleet-q queue", more, extra=self._tags())
+
+    def on_fired(self, stats: FiringStats, error: Exception | None) -> None:
+        if isinstance(error, StoreError):
+            log.warning("schedules: fired later: %s", error, extra=self._tags())
+        elif error is not None:
+            log.error("schedules: unexpected error", exc_info=error, extra=self._tags())
+        elif stats.submitted:
+            log.info("schedules: %d steps submitted", stats.submitted, extra=self._tags())
+
+    def on_not_fired(self, schedule: str, error: Exception) -> None:
+        if isinstance(error, FleetQError):
+            log.error("schedule %r is not fired: %s", schedule, error, extra=self._tags())
+        else:
+            log.error("schedule %r is not fired", schedule, exc_info=error, extra=self._tags())
 
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
         if isinstance(error, StoreError):

@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -14,11 +14,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from fleet_q.adapters import fork
+from fleet_q.adapters.calendar import CALENDAR
 from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core import pod as core
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.ports import Store
 from fleet_q.core.routing import Routes, to_everywhere
+from fleet_q.core.schedules import Definition
 from fleet_q.core.step import Fail
 from fleet_q.core.worker.functions import Functions
 from fleet_q.core.worker.machine import PodMachine
@@ -61,6 +63,7 @@ class Pod:
         routes: Callable[[], Routes] = to_everywhere,
         describe: Callable[[], core.PodDescription | None] = lambda: None,
         closes_store: bool = False,
+        declared: Sequence[Definition] = (),
     ) -> None:
         self.pod_id = pod_id
         self.grace = settings.shutdown_grace
@@ -99,6 +102,8 @@ class Pod:
             starts=starts,
             own_starts=self.starts,
             describe=message_of,
+            calendar=CALENDAR,
+            declared=declared,
         )
         self._last_result_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"fleet-q-{pod_id}", daemon=True)

@@ -22,7 +22,9 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import asdict, replace
 
+from fleet_q.adapters.calendar import CALENDAR
 from fleet_q.core import events as ev
+from fleet_q.core import schedules
 from fleet_q.core.audit import audit
 from fleet_q.core.dependencies import Kind, parents_json
 from fleet_q.core.errors import (
@@ -44,6 +46,13 @@ from fleet_q.core.queues import QueueChange
 from fleet_q.core.rate import Rate
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import EVERYWHERE, Routes
+from fleet_q.core.schedules import (
+    Definition,
+    Overlap,
+    Schedule,
+    ScheduleStatus,
+    ScheduleWrite,
+)
 from fleet_q.core.step import (
     Cancel,
     Change,
@@ -143,6 +152,7 @@ class Fleet(RuleBasedStateMachine):
         self.names = (f"id {number}" for number in count())
         self.clock_went_back = False
         self.observed: tuple[Pod, ...] = ()
+        self.schedules: dict[str, Schedule] = {}
 
     def teardown(self) -> None:
         for step_id in self.model.steps:
@@ -291,6 +301,57 @@ class Fleet(RuleBasedStateMachine):
         self.model.limit(queue, Limits(max_running, per_key, rate, paused, self.clock()))
         change = QueueChange(max_running, per_key, Rate(*rate) if rate else None, paused)
         self.store.set_queue(queue, change)
+
+    @precondition(lambda self: self.kind.has_schedules)
+    @rule(
+        name=st.sampled_from(["daily", "hourly"]),
+        action=st.sampled_from(["put", "put", "fire", "fire", "fire", "pause", "resume", "delete"]),
+        every=st.integers(1, 3),
+        overlap=st.sampled_from(schedules.OVERLAP),
+        was_changed=st.booleans(),
+    )
+    def schedule(
+        self, name: str, action: str, every: int, overlap: Overlap, was_changed: bool
+    ) -> None:
+        """A client changes a schedule, or a leader fires one; with ``was_changed``, first one who
+        had read another row."""
+        listed = self.store.schedules()
+        assert {row.schedule: row for row in listed.schedules} == self.schedules
+        statuses = {step_id: step["status"] for step_id, step in self.model.steps.items()}
+        last = {row.last_step_id for row in listed.schedules} & statuses.keys()
+        assert listed.last_statuses == {step_id: statuses[step_id] for step_id in last if step_id}
+        write = self.schedule_write(name, action, every, overlap)
+        if write is None:
+            return
+        if was_changed:
+            firings = 1 if write.before is None else write.before.firings + 1
+            other = replace(write, before=replace(write.after, firings=firings + 1))
+            assert not self.store.write_schedule(other)
+        new = [submit for submit in write.steps if submit.step_id not in statuses]
+        if new:
+            self.note("fired")
+            self.model.submit(new, self.clock())
+        assert self.store.write_schedule(write)
+        self.schedules[name] = write.after
+
+    def schedule_write(
+        self, name: str, action: str, every: int, overlap: Overlap
+    ) -> ScheduleWrite | None:
+        row, at = self.schedules.get(name), self.clock()
+        if action == "put":
+            submit = Submit("", '{"n":2}', max_retries=1)
+            made = Definition(name, submit, every=every * SECOND, overlap=overlap, missed="all")
+            return schedules.put(row, made, at, None, CALENDAR)
+        if row is None:
+            return None
+        if action == "fire":
+            last = self.model.steps.get(row.last_step_id or "")
+            status = None if last is None else last["status"]
+            return schedules.fire(row, status, at, CALENDAR) if schedules.is_due(row, at) else None
+        becomes: dict[str, ScheduleStatus] = {
+            "pause": "paused", "resume": "active", "delete": "deleted",
+        }  # fmt: skip
+        return schedules.set_status(row, becomes[action], at, None, CALENDAR)
 
     # What pods do
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, ClassVar
 
 import pytest
 
+from fleet_q.adapters.calendar import CALENDAR
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.calls import StoreCall, call, run
 from fleet_q.core.cycle import MAX_PAUSE, Cycle
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.pod import Join, Leave, SendHeartbeat
 from fleet_q.core.ports import Store, StoreTraits, SyncRequest, SyncResult
+from fleet_q.core.schedules import Definition
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Step, Submit
 from fleet_q.core.worker.functions import Functions
@@ -93,7 +95,12 @@ class Errors(Observer):
 class ByHand:
     """A pod whose calls of the store are answered by the test, or by ``store``."""
 
-    def __init__(self, traits: StoreTraits | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        traits: StoreTraits | None = None,
+        declared: Sequence[Definition] = (),
+        **settings: Any,
+    ) -> None:
         traits = traits or StoreTraits()
         ids = count()
         self.now = 100.0
@@ -118,6 +125,8 @@ class ByHand:
             traits=traits,
             starts=None,
             describe=str,
+            calendar=CALENDAR,
+            declared=declared,
         )
         self.pod = program
         self.program: Program[None] = program.run()

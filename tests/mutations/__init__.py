@@ -13,6 +13,7 @@ from tests.mutations.mailbox import MAILBOX
 from tests.mutations.pods import PODS
 from tests.mutations.queues import QUEUES
 from tests.mutations.routes import ROUTES
+from tests.mutations.schedules import SCHEDULES
 from tests.mutations.steps import STEPS
 from tests.mutations.store import STORE
 from tests.mutations.unique_keys import UNIQUE_KEYS
@@ -26,6 +27,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *BY_HAND,
     *MAILBOX,
     *QUEUES,
+    *SCHEDULES,
     *INBOX,
     *LATER,
     *ROUTES,

@@ -421,6 +421,8 @@ def test_openapi_describes_every_endpoint(http: TestClient) -> None:
         "/steps/{step_id}/cancel", "/admin/queue", "/admin/leader", "/admin/pods",
         "/admin/recovery/run", "/admin/dlq", "/admin/dlq/replay", "/queues", "/queues/{name}",
         "/queues/{name}/pause", "/queues/{name}/resume", "/queues/{name}/history",
+        "/schedules", "/schedules/{name}", "/schedules/{name}/pause", "/schedules/{name}/resume",
+        "/schedules/{name}/trigger", "/schedules/{name}/next", "/schedules/{name}/history",
     }  # fmt: skip
     assert http.get("/docs").status_code == 200
 

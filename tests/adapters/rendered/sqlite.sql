@@ -377,6 +377,10 @@ WHERE pod_id IN (SELECT value FROM json_each(:pod_ids));
 DELETE FROM queues
 WHERE queue IN (SELECT value FROM json_each(:queues));
 
+-- sqlite/delete_schedule
+DELETE FROM schedules
+WHERE schedule = :schedule;
+
 -- sqlite/delete_unknown_steps
 -- Delete those of the steps that have no events.
 DELETE FROM step_tracker
@@ -675,6 +679,12 @@ INSERT INTO queue_events (queue, version, type, event_ts, changed_by, max_runnin
 VALUES (:queue, :version, :type, :event_ts, :changed_by, :max_running, :max_running_per_key,
     :rate_count, :rate_period, :paused);
 
+-- sqlite/insert_schedule_event
+INSERT INTO schedule_events (schedule, version, type, event_ts, changed_by, step, cron, every, tz,
+    overlap, missed, window, status)
+VALUES (:schedule, :version, :type, :event_ts, :changed_by, :step, :cron, :every, :tz, :overlap,
+    :missed, :window, :status);
+
 -- sqlite/insert_step_event
 INSERT INTO step_events (step_id, version, type, event_ts, pod_id, payload, priority, max_retries,
     available_ts, queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents,
@@ -686,7 +696,9 @@ VALUES (:step_id, :version, :type, :event_ts, :pod_id, :payload, :priority, :max
     :traceback, :checkpoint);
 
 -- sqlite/is_any_claimed
-SELECT EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed');
+SELECT
+    EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed'),
+    (SELECT min(next_ts) FROM schedules WHERE next_ts IS NOT NULL);
 
 -- sqlite/is_any_delayed
 SELECT EXISTS (
@@ -827,6 +839,11 @@ SELECT min(available_ts)
 FROM step_tracker
 WHERE status = 'pending' AND is_queued = 0 AND queue = :queue AND task_type = :task_type
     AND available_ts > :now;
+
+-- sqlite/next_firing
+SELECT min(next_ts)
+FROM schedules
+WHERE next_ts IS NOT NULL;
 
 -- sqlite/orphans
 -- INDEXED BY, as the planner would scan all steps by id to find the few claimed ones.
@@ -1134,6 +1151,31 @@ WHERE status = 'claimed' AND queue IN (SELECT value FROM json_each(:queues))
     )
 GROUP BY queue, key;
 
+-- sqlite/schedule
+SELECT schedule, step, cron, every, tz, overlap, missed, window, status, next_ts, last_ts,
+    last_step_id, skipped, firings, version, last_update_ts
+FROM schedules
+WHERE schedule = :schedule;
+
+-- sqlite/schedule_events
+SELECT schedule, version, type, event_ts, changed_by, step, cron, every, tz, overlap, missed,
+    window, status
+FROM schedule_events
+ORDER BY schedule, version;
+
+-- sqlite/schedule_history
+SELECT schedule, version, type, event_ts, changed_by, step, cron, every, tz, overlap, missed,
+    window, status
+FROM schedule_events
+WHERE schedule = :schedule
+ORDER BY version;
+
+-- sqlite/schedules
+SELECT schedule, step, cron, every, tz, overlap, missed, window, status, next_ts, last_ts,
+    last_step_id, skipped, firings, version, last_update_ts
+FROM schedules
+ORDER BY schedule;
+
 -- sqlite/statuses
 SELECT step_id, status
 FROM step_tracker
@@ -1229,6 +1271,12 @@ INSERT OR REPLACE INTO queues (queue, max_running, max_running_per_key, rate_cou
     paused, tokens, refilled_ts, version, last_update_ts)
 VALUES (:queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :paused, :tokens,
     :refilled_ts, :version, :last_update_ts);
+
+-- sqlite/upsert_schedule
+INSERT OR REPLACE INTO schedules (schedule, step, cron, every, tz, overlap, missed, window, status,
+    next_ts, last_ts, last_step_id, skipped, firings, version, last_update_ts)
+VALUES (:schedule, :step, :cron, :every, :tz, :overlap, :missed, :window, :status, :next_ts,
+    :last_ts, :last_step_id, :skipped, :firings, :version, :last_update_ts);
 
 -- sqlite/wait_again
 -- Add a dependency on each of these steps to every waiting step of this version or a later one that

@@ -1,0 +1,188 @@
+"""The commands about schedules."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fleet_q.core.events import DEFAULT_QUEUE
+from fleet_q.core.schedules import Missed, Overlap
+from fleet_q.services.app.labels import parse_labels
+from fleet_q.services.app.moments import parse_age
+from fleet_q.services.app.schedules import ScheduleView
+from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.output import out, print_json, print_record, print_table
+from fleet_q.services.cli.submit import parse_payload
+
+schedule_commands = typer.Typer(
+    help="Submit steps at times: list, put, pause, resume, delete and trigger schedules.",
+    no_args_is_help=True,
+)
+
+ScheduleName = Annotated[str, typer.Argument(metavar="SCHEDULE", help="the schedule's name")]
+
+
+@schedule_commands.command("list")
+def list_schedules(
+    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """List the schedules."""
+    views = client(store, app).schedules.all()
+    if json:
+        print_json(views)
+        return
+    lines = [
+        {
+            "schedule": view.schedule,
+            "times": view.cron if view.cron is not None else f"every {view.every:g} s",
+            "tz": view.tz,
+            "status": view.status,
+            "next": view.next,
+            "last": view.last,
+        }
+        for view in views
+    ]
+    print_table(lines, ("schedule", "times", "tz", "status", "next", "last"), "no schedules")
+
+
+@schedule_commands.command("put")
+def put_schedule(
+    schedule: ScheduleName,
+    payload: Annotated[str, typer.Argument(metavar="PAYLOAD", help="a JSON object")],
+    cron: Annotated[
+        str | None, typer.Option(metavar="CRON", help='such as "0 2 * * *", every day at two')
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(metavar="TIME", help="instead of --cron, such as 15m or 6h")
+    ] = None,
+    tz: Annotated[
+        str, typer.Option(metavar="ZONE", help="of --cron, such as Europe/Berlin")
+    ] = "UTC",
+    overlap: Annotated[
+        Overlap,
+        typer.Option(help="if the last step has not ended: submit none, one that waits, or more"),
+    ] = "skip",
+    missed: Annotated[
+        Missed, typer.Option(help="which times that passed without a pod fire later")
+    ] = "latest",
+    window: Annotated[
+        str, typer.Option(metavar="TIME", help="how long ago these may be, such as 12h")
+    ] = "7d",
+    queue: Annotated[
+        str, typer.Option(metavar="NAME", help="the queue that its steps wait in")
+    ] = DEFAULT_QUEUE,
+    priority: Annotated[int, typer.Option(metavar="N", help="the highest is claimed first")] = 0,
+    max_retries: Annotated[
+        int | None, typer.Option(metavar="N", help="retries after the first attempt")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="what they belong to, such as a customer")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NAME=TEXT", help="to find them by; may be repeated"),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="how long its function may take")
+    ] = None,
+    store: StoreOption = None,
+    app: AppOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make or change a schedule, which submits a step at its times."""
+    view = client(store, app, create=True).schedules.put(
+        schedule,
+        parse_payload(payload, "payload"),
+        cron=cron,
+        every=None if every is None else parse_age(every),
+        tz=tz,
+        overlap=overlap,
+        missed=missed,
+        window=parse_age(window),
+        queue=queue,
+        priority=priority,
+        max_retries=max_retries,
+        key=key,
+        labels=parse_labels(labels or []),
+        timeout=timeout,
+    )
+    _show(view, json)
+
+
+@schedule_commands.command("pause")
+def pause_schedule(
+    schedule: ScheduleName, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Let a schedule fire no more until it is resumed."""
+    _show(client(store, app).schedules.pause(schedule), json)
+
+
+@schedule_commands.command("resume")
+def resume_schedule(
+    schedule: ScheduleName, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Let a paused schedule fire again, from its next time on."""
+    _show(client(store, app).schedules.resume(schedule), json)
+
+
+@schedule_commands.command("delete")
+def delete_schedule(
+    schedule: ScheduleName, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Delete a schedule; its steps stay."""
+    _show(client(store, app).schedules.delete(schedule), json)
+
+
+@schedule_commands.command("trigger")
+def trigger_schedule(
+    schedule: ScheduleName, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Fire a schedule now, and print the step's id."""
+    step_id = client(store, app).schedules.trigger(schedule)
+    if json:
+        print_json({"step_id": step_id})
+    else:
+        out.print(step_id)
+
+
+@schedule_commands.command("next")
+def next_times(
+    schedule: ScheduleName,
+    count: Annotated[int, typer.Option(metavar="N", help="how many times")] = 5,
+    store: StoreOption = None,
+    app: AppOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Print the next times of a schedule, in UTC."""
+    times = client(store, app).schedules.next(schedule, count)
+    if json:
+        print_json(times)
+    else:
+        for time in times:
+            out.print(time)
+
+
+@schedule_commands.command("history")
+def schedule_history(
+    schedule: ScheduleName, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Show the changes of a schedule."""
+    events = client(store, app).schedules.history(schedule)
+    if json:
+        print_json(events)
+    else:
+        columns = ("version", "at", "by", "type", "cron", "every", "tz", "overlap", "missed")
+        print_table(events, columns, "this schedule was never changed")
+
+
+def _show(view: ScheduleView, json: bool) -> None:
+    print_json(view) if json else print_record(view)

@@ -1,0 +1,3 @@
+SELECT {schedule_columns}
+FROM schedules
+WHERE schedule = :schedule

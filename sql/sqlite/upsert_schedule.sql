@@ -1,0 +1,2 @@
+INSERT OR REPLACE INTO schedules ({schedule_names})
+VALUES ({schedule_values})
