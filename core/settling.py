@@ -17,6 +17,9 @@ class Settling(Transaction):
     """Implements what a transaction does with dependencies. An override must have the same
     result."""
 
+    made_ready = False
+    """Whether the transaction has made steps pending that waited for others."""
+
     def settle(self, ended: Mapping[str, StepStatus], by: str | None) -> None:
         if not ended or not self.has_dependencies():
             return
@@ -27,6 +30,7 @@ class Settling(Transaction):
         self.delete_dependencies(settlement.satisfied)
         waiting = self.with_dependencies(settlement.freed)
         ready = [step_id for step_id in settlement.freed if step_id not in waiting]
+        self.made_ready |= bool(ready)
         self.end_waits(ready, settlement.fallen, by)
 
     def end_waits(self, ready: Sequence[str], fallen: Mapping[str, str], by: str | None) -> None:

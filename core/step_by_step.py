@@ -340,7 +340,7 @@ class StepByStep(Settling):
     ) -> SyncResult:
         lost = self.lost(request.check_held) if request.check_held else ()
         if not request.claim:
-            return SyncResult(self.at, tuple(claimed), tuple(refused), lost)
+            return SyncResult(self.at, tuple(claimed), tuple(refused), lost, ready=self.made_ready)
         any_claimed = bool(claimed) or self.is_any_claimed()
         return SyncResult(
             at=self.at,

@@ -59,7 +59,7 @@ class Sync:
 
     def snapshot(self, answer: Sequence[Sequence[Any]]) -> SyncSnapshot:
         """The snapshot in the answer of a procedure."""
-        snapshot = SyncSnapshot(answer)
+        snapshot = SyncSnapshot(answer, had_waiting=self._has_waiting)
         self.may_be_limited = bool(snapshot.has_limits)
         self.has_inbox_rows = bool(snapshot.has_inbox_rows)
         self._has_waiting = bool(snapshot.has_waiting)

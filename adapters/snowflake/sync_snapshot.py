@@ -20,9 +20,10 @@ _STEP = _POD + len(ROWS.pod)
 
 class SyncSnapshot:
     """The state of the store after a sync, from the rows of ``after_sync.sql``. ``changed`` steps
-    were changed."""
+    were changed. ``had_waiting``: steps waited for others before it."""
 
-    def __init__(self, snapshot_rows: Sequence[Sequence[Any]]) -> None:
+    def __init__(self, snapshot_rows: Sequence[Sequence[Any]], *, had_waiting: bool) -> None:
+        self._had_waiting = had_waiting
         by_kind: dict[str, list[Sequence[Any]]] = {"now": [], "held": [], "done": []}
         for row in snapshot_rows:
             by_kind[row[0]].append(row)
@@ -106,6 +107,7 @@ class SyncSnapshot:
             unexpected=self._unexpected(request),
             next_due=next_due if request.claim else None,
             any_claimed=self.is_held if request.claim else False,
+            ready=self._had_waiting and self.is_claimable and not request.claim,
         )
 
     def _lost(self, request: SyncRequest) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.retry import MICROS
 from fleet_q.core.routing import Routes
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.step import Complete, Fail
+from fleet_q.core.step import Complete, Fail, Release, Snooze
 from fleet_q.core.worker.claim_timing import ClaimTiming
 from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
 
@@ -115,13 +115,15 @@ class ClaimSchedule:
             self.timing_of(request.routes).on_claimed(result, request.claim, now, next_claim)
             # Steps that may not be prefetched are claimed first, as soon as there are free slots.
             self._may_prefetch = not (result.more and request.prefetch)
+        elif result.ready:
+            self.claim_now()
         elif request.outcomes:
             self.claim_by(now + self._settings.claim_interval)
         delays = [
             outcome.retry_delay
             for outcome in request.outcomes
             if not isinstance(outcome, Complete)  # most are
-            and (not outcome.permanent if isinstance(outcome, Fail) else outcome.retry_delay)
+            and (not outcome.permanent if isinstance(outcome, Fail) else _is_put_off(outcome))
         ]
         if result.next_due is not None:
             delays.append(result.next_due - result.at)
@@ -131,3 +133,9 @@ class ClaimSchedule:
     def timing_of(self, routes: Routes) -> ClaimTiming:
         """When to claim for these routes, which are the pod's."""
         return self._timing
+
+
+def _is_put_off(outcome: Release | Snooze) -> bool:
+    """Whether the step is to be claimed again after the delay of its outcome. One that is released
+    without a delay is for other pods."""
+    return isinstance(outcome, Snooze) or outcome.retry_delay > 0

@@ -414,3 +414,12 @@ def test_rebuild_gives_dependencies_to_waiting_steps_whose_rows_it_corrects(
     assert (report.differing_steps, report.differing_waits) == (("b", "c"), ("b", "c"))
     assert store.rebuild(check=True).equal
     assert [run(store), run(store)] == [["a"], ["b", "c"]]
+
+
+def test_sync_says_that_its_outcomes_have_made_others_pending(store: Store) -> None:
+    store.submit([step("a"), step("b"), step("c", "a", "b")])
+    join(store)
+    claim(store, 2, token="t")
+    assert not acknowledge(store, Complete("a", "t", "1")).ready
+    assert acknowledge(store, Complete("b", "t", "1")).ready
+    assert run(store) == ["c"]

@@ -1,11 +1,11 @@
-"""A pod with a store that answers: it joins, claims, runs, records and sends heartheartbeats."""
+"""A pod with a store that answers: it joins, claims, runs, records and sends heartbeats."""
 
 from __future__ import annotations
 
 import pytest
 
 from fleet_q.core.pod import Join, SendHeartbeat
-from fleet_q.core.step import Complete, Fail, Release
+from fleet_q.core.step import Complete, Fail, Release, Snooze
 from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
 from fleet_q.core.worker.outbox import MOST_OUTCOMES
 from tests.core.helpers import AT, Driver, up
@@ -283,3 +283,19 @@ def test_recovery_begins_when_the_pod_is_up_and_then_every_interval() -> None:
 
 def test_idle_pod_plans_again_when_recovery_is_due() -> None:
     assert up(recovery_interval=3.0).plan().next_at == 103.0
+
+
+def test_pod_claims_at_once_what_its_outcome_has_made_pending() -> None:
+    driver = up("a")
+    driver.finish("a")
+    driver.answer(driver.sync(), ready=True)
+    assert driver.sync().claim == 6
+
+
+def test_pod_claims_at_once_a_step_that_was_put_off_for_no_time() -> None:
+    driver = up("a")
+    driver.machine.finished(Snooze("a", driver.tokens["a"]))
+    driver.sync_once()
+    driver.now = driver.plan().next_at
+    assert driver.now == 100 + SHORTEST_CLAIM_WAIT
+    assert driver.sync().claim == 6

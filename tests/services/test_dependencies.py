@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from fleet_q import FleetQ, current_step
 from fleet_q.core.errors import InvalidInput, UnknownStep
 
-from .conftest import Command, Run, api_of
+from .conftest import QUICK, Command, Run, api_of, ended
 
 
 def test_function_reads_the_results_of_the_steps_it_waited_for(app: FleetQ, run: Run) -> None:
@@ -47,6 +50,17 @@ def test_step_may_wait_until_another_has_ended_in_any_way(app: FleetQ, run: Run)
     steps = run(last, needs_it)
     assert steps[0].result == ["failed", "cancelled"]
     assert (steps[1].status, steps[1].error) == ("cancelled", f"parent {first} failed")
+
+
+def test_single_pod_runs_a_chain_without_waiting_for_its_claim_interval(
+    tmp_path: Path,
+) -> None:
+    app = FleetQ(f"sqlite:///{tmp_path / 'chain.db'}", settings=replace(QUICK, claim_interval=3600))
+    step = app.task("step")(lambda: None)
+    ids = [step.submit()]
+    for _ in range(5):
+        ids.append(step.options(after=ids[-1]).submit())
+    assert [step.status for step in asyncio.run(ended(app, ids))] == ["completed"] * 6
 
 
 def test_step_without_parents_has_none(app: FleetQ, run: Run) -> None:
