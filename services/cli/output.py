@@ -131,8 +131,9 @@ def print_events(events: Sequence[EventView]) -> None:
         head = [f"{event.version:<3}", _to_milliseconds(event.at), f"{event.type:<9}"]
         out.print(Text(one_line("  ".join([*head, event.pod_id or ""]).rstrip()), style="bold"))
         data = {name: value for name, value in event.data.items() if value not in (None, "")}
-        if isinstance(available_ts := data.get("available_ts"), int):
-            data["available_ts"] = _to_milliseconds(precise(available_ts))
+        for name in ("available_ts", "unique_until_ts", "start_by_ts"):
+            if isinstance(time := data.get(name), int):
+                data[name] = _to_milliseconds(precise(time))
         if data:
             _print_fields([(name, _shown(value)) for name, value in data.items()], margin="     ")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fleet_q.core.errors import ClaimLost, ConsumerEnded, FleetQError, StoreError, StoreUnavailable
 from fleet_q.core.pod import PodDescription
@@ -41,6 +42,14 @@ class ClaimCall(Future[list[Step]]):
         self.is_over = is_over
 
 
+class _Held(NamedTuple):
+    """A step that a caller holds, its lease, and until when its timeout lets it run."""
+
+    step: Step
+    lease: float | None
+    until: float
+
+
 class StepsByHand:
     """Hands steps to callers, in the order in which they asked, and reports outcomes.
 
@@ -57,7 +66,7 @@ class StepsByHand:
         self._pod = pod
         self._machine = pod.machine
         self._calls: list[ClaimCall] = []
-        self._held: dict[Claim, tuple[Step, float | None]] = {}  # with their leases
+        self._held: dict[Claim, _Held] = {}
         self._outcomes: dict[Claim, tuple[Outcome, Future[Outcome]]] = {}
         self._open: set[Future[Any]] = set()
         self._lock = threading.Lock()
@@ -107,8 +116,8 @@ class StepsByHand:
 
     def held(self, step_id: str, claim_token: str) -> Step | None:
         """The step that the pod holds under this claim, as far as it knows; else ``None``."""
-        step, _ = self._held.get((step_id, claim_token), (None, None))
-        return step
+        held = self._held.get((step_id, claim_token))
+        return None if held is None else held.step
 
     def release_all(self) -> None:
         """Release all steps that callers hold."""
@@ -159,19 +168,26 @@ class StepsByHand:
             _fail(future, ClaimLost(outcome.step_id))
 
     def _renew(self, claim: Claim, lease: float | None, now: float, future: Future[float]) -> None:
-        step, before = self._held.get(claim, (None, None))
-        lease = lease or before
-        if step is None or lease is None:
+        held = self._held.get(claim)
+        lease = lease or (None if held is None else held.lease)
+        if held is None or lease is None:
             _fail(future, ClaimLost(claim[0]))
             return
-        self._held[claim] = step, lease
-        self._begin_lease(step, lease, now)
+        self._hold(held._replace(lease=lease), now)
         _set_result(future, lease)
 
-    def _begin_lease(self, step: Step, lease: float, now: float) -> None:
+    def _hold(self, held: _Held, now: float) -> None:
+        """A caller holds the step until its lease ends, unless its timeout ends before."""
+        step, lease, until = held
         claim = _claim_of(step)
-        failure = self._machine.retry_policy.fail(*claim, step.attempt, SILENT.format(lease))
-        self._machine.began(*claim, lease, now, failure)
+        self._held[claim] = held
+        retry_policy = self._machine.retry_policy
+        if lease is not None and now + lease < until:
+            failure = retry_policy.fail(*claim, step.attempt, SILENT.format(lease))
+            self._machine.began(*claim, lease, now, failure)
+        elif step.timeout is not None:
+            failure = retry_policy.timed_out(*claim, step.attempt, step.timeout / MICROS)
+            self._machine.began(*claim, until - now, now, failure)
 
     def _release_all(self) -> None:
         self._machine.withdrawn(list(self._held))
@@ -193,9 +209,8 @@ class StepsByHand:
             if given and call.set_running_or_notify_cancel():
                 left = rest
                 for step in given:
-                    self._held[_claim_of(step)] = step, call.lease
-                    if call.lease is not None:
-                        self._begin_lease(step, call.lease, now)
+                    timeout = math.inf if step.timeout is None else step.timeout / MICROS
+                    self._hold(_Held(step, call.lease, now + timeout), now)
                 call.set_result(given)
         self._want()
         # Nobody waits for them any more, or they must not begin.

@@ -298,6 +298,20 @@ def test_client_that_is_silent_loses_its_step_to_a_retry(client: Client, app: Fl
     assert app.status(step_id).result == "second"
 
 
+def test_heartbeats_do_not_extend_the_timeout_of_a_step(client: Client, app: FleetQ) -> None:
+    step_id = app.submit({}, timeout=0.2, max_retries=0)
+    (step,) = client.claim(lease=60)
+    wait_until(lambda: client.end(step, "heartbeat", lease=60)[0] == 409)
+    ended = app.wait(step_id, LIMIT)
+    assert (ended.status, ended.error) == ("failed", "TimeoutError: ran longer than 0.2 s")
+
+
+def test_lease_that_is_shorter_than_the_timeout_ends_first(client: Client, app: FleetQ) -> None:
+    step_id = app.submit({}, timeout=3600, max_retries=0)
+    client.claim(lease=1)
+    assert "LeaseEnded" in str(app.wait(step_id, LIMIT).error)
+
+
 def test_step_on_its_last_try_fails_when_its_lease_ends(client: Client, app: FleetQ) -> None:
     step_id = app.submit({}, max_retries=0)
     client.claim(lease=1)

@@ -88,6 +88,10 @@ def test_command_takes_a_time_to_begin_by_and_a_timeout(fleet_q: Command) -> Non
                          for name in ("created_ts", "start_by_ts"))  # fmt: skip
     assert time.mktime(start_by) - time.mktime(created) == 7_200
     assert step["timeout"] == 90
+    history = fleet_q("history", step_id.strip(), *store)[1]
+    assert ["start_by_ts", *step["start_by_ts"].split()] == next(
+        line.partition(".")[0].split() for line in history.splitlines() if "start_by_ts" in line
+    )
     code, _, error = fleet_q("submit", "{}", "--start-by", "soon", *store)
     assert code != 0
     assert "--start-by must be like 2h, 30m or 45s, not 'soon'" in error
