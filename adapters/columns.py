@@ -7,7 +7,7 @@ column for each field of any of its facts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -21,7 +21,6 @@ from fleet_q.core.queues import Queue, QueueEvent
 from fleet_q.core.schedules import Schedule, ScheduleEvent
 from fleet_q.core.search import StepSummary
 from fleet_q.core.step import Outcome, Step, Submit
-from fleet_q.core.workflows import WorkflowStep
 from fleet_q.sql.lists import Columns, Effect, Rows, Type
 
 Facts = Mapping[str, type[Fact]]
@@ -39,17 +38,27 @@ _FROM_EVENT: Final = {
 }
 
 
+NO_COLUMNS: Final = ("children", "detached")
+"""The fields of outcomes that are about other steps."""
+
+
 def by_tag(union: Any) -> Facts:
     """The facts of a union, keyed by their value in the log's column ``type``."""
     return {str(fact.__struct_config__.tag): fact for fact in get_args(union)}
 
 
-def columns_of(*structs: Any) -> Columns:
-    """The fields of these structs as columns; a field that several of them have appears once.
+def columns_of(*structs: Any, without: Collection[str] = ()) -> Columns:
+    """The fields of these structs as columns, except some; a field that several of them have
+    appears once.
 
     Raises :class:`TypeError` for a field that no column can hold.
     """
-    return {field.name: _type(field.name, field.type) for s in structs for field in fields(s)}
+    return {
+        field.name: _type(field.name, field.type)
+        for struct in structs
+        for field in fields(struct)
+        if field.name not in without
+    }
 
 
 def _type(name: str, annotation: Any) -> Type:
@@ -109,6 +118,5 @@ ROWS: Final = Rows(
     effects={event: _effect(event) for event in EFFECTS},
     submission=columns_of(Submit),
     summary=columns_of(StepSummary),
-    workflow=columns_of(WorkflowStep),
-    outcome={"type": "text", **columns_of(*get_args(Outcome))},
+    outcome={"type": "text", **columns_of(*get_args(Outcome), without=NO_COLUMNS)},
 )

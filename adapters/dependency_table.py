@@ -84,3 +84,14 @@ class DependencyTable:
                     fallen[child_id] = None
                     parents.append(child_id)
         return list(fallen)
+
+    def below(self, step_ids: Iterable[str]) -> set[str]:
+        """See :meth:`fleet_q.core.ports.Transaction.waiting_below`."""
+        below: set[str] = set()
+        parents = deque(step_ids)
+        while parents:
+            for dependency in self.on(parents.popleft()):
+                if dependency.child_id not in below:
+                    below.add(dependency.child_id)
+                    parents.append(dependency.child_id)
+        return below

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import NODEFAULT, Raw
 from msgspec.structs import asdict, astuple, fields
 
-from fleet_q.adapters.columns import POD_FACTS, ROWS, STEP_FACTS, Facts
+from fleet_q.adapters.columns import NO_COLUMNS, POD_FACTS, ROWS, STEP_FACTS, Facts
 from fleet_q.core.effects import json_text_or_none
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, StepEvent
@@ -20,7 +20,6 @@ from fleet_q.core.queues import QUEUE_EVENT_TYPES, Queue, QueueEvent
 from fleet_q.core.schedules import SCHEDULE_EVENT_TYPES, Schedule, ScheduleEvent
 from fleet_q.core.search import StepFilter
 from fleet_q.core.step import Outcome, Step
-from fleet_q.core.workflows import MOMENTS, WorkflowStep
 from fleet_q.sql.lists import Columns
 
 Row = Sequence[Any]
@@ -200,12 +199,6 @@ def filter_values(step_filter: StepFilter) -> dict[str, Any]:
     }
 
 
-def moments_of(steps: Sequence[WorkflowStep]) -> dict[str, Any]:
-    """The values of ``moments.sql`` for these steps."""
-    step_ids = [step.step_id for step in steps]
-    return {"step_ids": encode(step_ids), "types": encode(MOMENTS)}
-
-
 def encode(value: Any) -> str:
     """A value as JSON text, to be bound to a statement."""
     return msgspec.json.encode(value).decode()
@@ -213,6 +206,8 @@ def encode(value: Any) -> str:
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     values = {"type": outcome.__struct_config__.tag, **asdict(outcome)}
+    for field in NO_COLUMNS:
+        values.pop(field, None)
     for field in JSON_FIELDS & values.keys():
         values[field] = values[field].strip()
     return values

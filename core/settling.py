@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from fleet_q.core import dependencies
 from fleet_q.core.changes import Changes
 from fleet_q.core.dependencies import Dependency
-from fleet_q.core.errors import UnknownStep
 from fleet_q.core.lifecycle import FINAL, STEP, StepStatus
 from fleet_q.core.ports import Transaction
 from fleet_q.core.step import Cancel, Change, MakeReady, Replay, Restore, Step, Submit
@@ -47,19 +46,16 @@ class Settling(Transaction):
             changes.apply(Restore(step_id))
         changes.write()
 
-    def wait(self, new: Sequence[Submit], by: str | None) -> None:
-        """Record what new steps wait for, and settle what has ended already. Raises
-        :class:`UnknownStep` for an unknown parent."""
+    def wait(
+        self, new: Sequence[Submit], statuses: Mapping[str, StepStatus], by: str | None
+    ) -> None:
+        """Record what new steps wait for, and settle what has ended already. ``statuses`` are those
+        of their parents."""
         required = [
             Dependency(parent_id, submit.step_id, kind)
             for submit in new
             for parent_id, kind in dependencies.parents_of(submit.parents).items()
         ]
-        parents = dict.fromkeys(dependency.parent_id for dependency in required)
-        statuses = self.statuses(list(parents))
-        for parent_id in parents:
-            if parent_id not in statuses:
-                raise UnknownStep(parent_id)
         self.write_dependencies(required)
         self.settle({p: status for p, status in statuses.items() if status in FINAL}, by)
 

@@ -191,16 +191,22 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Complete(msgspec.Struct, frozen=True, tag="completed", gc=False):
-    """Report that the function returned; ``result`` is a JSON text."""
+    """Report that the function returned; ``result`` is a JSON text.
+
+    The ``children``, which it spawned, are stored with the completion. What waits for the step then
+    waits for them, too, except for those whose ids are ``detached``.
+    """
 
     step_id: str
     claim_token: str
     result: str
+    children: tuple[Submit, ...] = ()
+    detached: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """The bytes of its texts, which bound the memory that a request needs."""
-        return size_of(self.result)
+        return size_of(self.result) + sum(child.size for child in self.children)
 
 
 class Fail(msgspec.Struct, frozen=True, tag="failed"):

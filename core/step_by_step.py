@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
-from fleet_q.core import dependencies, inbox, uniqueness
+from fleet_q.core import inbox
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.changes import Changes
@@ -25,17 +25,18 @@ from fleet_q.core.errors import (
 from fleet_q.core.inbox import INVALID_ROW, Intake, Rejection, read_row
 from fleet_q.core.lifecycle import FINAL, StepStatus
 from fleet_q.core.pod import DeclareDead, Pod, PodChange
-from fleet_q.core.ports import SubmitResult, SyncRequest, SyncResult
+from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.queues import Queue, QueueChange, change_queue
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import Routes
 from fleet_q.core.schedules import ScheduleWrite
-from fleet_q.core.settling import Settling
+from fleet_q.core.spawning import Spawning
 from fleet_q.core.step import (
     EXPIRED,
     Cancel,
     Change,
     Claim,
+    Complete,
     Outcome,
     Recover,
     Reject,
@@ -50,42 +51,9 @@ EXPIRE_BATCH: Final = 1_000
 """Expired steps that one transaction cancels, at most."""
 
 
-class StepByStep(Settling):
+class StepByStep(Spawning):
     """Implements the operations of :class:`~fleet_q.core.ports.Transaction` with its reads and
     writes, which a database provides. An override must have the same result."""
-
-    def submit_many(self, new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
-        merged = uniqueness.merged(new)
-        dependencies.check_no_circle(merged)
-        changes = Changes(self, by, [s.step_id for s in merged if not s.unique])
-        unique_keys = {s.unique_key for s in merged if s.unique_key is not None}
-        with_keys = self.steps_with_unique_keys(unique_keys) if unique_keys else []
-        owners = uniqueness.owners(with_keys, self.at)
-        merged = uniqueness.with_owners_as_parents(new, merged, owners, changes.steps)
-        results: dict[str, SubmitResult] = {}
-        with_parents: list[Submit] = []
-        reused: list[str] = []  # new steps whose ids earlier ones may have had, which were pruned
-        for submit in merged:
-            owner = owners.get(submit.unique_key) if submit.unique_key is not None else None
-            if owner is None or submit.step_id in changes.steps:
-                is_new = changes.apply(submit)
-                results.setdefault(submit.step_id, SubmitResult(submit.step_id, is_new))
-                if is_new and submit.parents is not None:
-                    with_parents.append(submit)
-                if is_new and not submit.unique:
-                    reused.append(submit.step_id)
-                continue
-            replace = uniqueness.replacement(owner, submit)
-            if replace is not None:
-                changes.add([owner])
-                changes.apply(replace)
-            results[submit.step_id] = SubmitResult(owner.step_id, is_new=False)
-        changes.write()
-        if reused and self.has_dependencies():
-            self.wait_again(reused, are_new=True)
-        if with_parents:
-            self.wait(with_parents, by)
-        return uniqueness.results_of(new, results)
 
     def take_in(self, intake: Intake, by: str | None) -> bool:
         if not self.has_inbox_rows():
@@ -204,8 +172,13 @@ class StepByStep(Settling):
         return False, limits
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
+        spawning = [o for o in outcomes if isinstance(o, Complete) and o.children]
+        if spawning:
+            others = [o for o in outcomes if not (isinstance(o, Complete) and o.children)]
+            rejected = self.acknowledge(others, by) if others else []
+            return rejected + [o.step_id for o in spawning if not self.spawn(o, by)]
         changes = Changes(self, by, [outcome.step_id for outcome in outcomes])
-        rejected: list[str] = []
+        rejected = []
         for outcome in outcomes:
             try:
                 changes.apply(outcome)

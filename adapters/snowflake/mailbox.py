@@ -21,6 +21,7 @@ from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable, Un
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest, SyncResult
 from fleet_q.core.retry import micros
+from fleet_q.core.spawning import spawning_in
 
 log = logging.getLogger("fleet_q.snowflake")
 
@@ -235,7 +236,7 @@ _NOTHING: Final = {
 
 def _is_postable(request: SyncRequest) -> bool:
     """Whether a request can wait in the mailbox: one statement takes its outcomes."""
-    return len(list(batches(request.outcomes))) <= 1
+    return len(list(batches(request.outcomes))) <= 1 and not spawning_in(request)
 
 
 def _sends_heartbeat(request: SyncRequest) -> bool:

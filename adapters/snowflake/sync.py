@@ -14,6 +14,7 @@ from fleet_q.adapters.snowflake.batches import batches, outcomes_json
 from fleet_q.adapters.snowflake.calls import Calls
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.session import new_change_id
+from fleet_q.adapters.snowflake.spawn import Spawning
 from fleet_q.adapters.snowflake.sync_snapshot import SyncSnapshot, allowed_statuses
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
@@ -22,6 +23,7 @@ from fleet_q.core.lifecycle import PodStatus
 from fleet_q.core.pod import Join, Pod, PodCommand, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.routing import Routes
+from fleet_q.core.spawning import spawning_in
 from fleet_q.core.step import Complete
 
 
@@ -40,10 +42,13 @@ class Sync:
         waited for others. What these have left unsettled may not wait itself."""
         self._has_waiting = True  # as the last answer says
         self._session = calls.session
+        self._spawning = Spawning(calls)
 
     def sync(self, request: SyncRequest) -> SyncResult:
         """See :meth:`fleet_q.core.ports.Store.sync`. Raises :class:`StoreError` if the tables have
         been migrated."""
+        if spawning := spawning_in(request):
+            return self._sync_with_children(request, spawning)
         outcome_batches = list(batches(request.outcomes))
         if len(outcome_batches) > 1:
             return self._sync_batches(request, outcome_batches)
@@ -97,6 +102,26 @@ class Sync:
             if (step := current.get(success.step_id)) is not None
             and step.is_completed_under(success.claim_token)
         }
+
+    def _sync_with_children(self, request: SyncRequest, spawning: Sequence[Complete]) -> SyncResult:
+        """Sync without the completions that have children, which follow in calls of their own, if
+        the pod was not rejected."""
+        others = tuple(outcome for outcome in request.outcomes if outcome not in spawning)
+        result = self.sync(replace(request, outcomes=others))
+        spawned = self._spawning.spawn(spawning, request.pod_id)
+        refused = [*result.refused, *spawned.refused]
+        if spawned.failed:
+            failed = SyncRequest(
+                request.pod_id, request.incarnation, outcomes=tuple(spawned.failed)
+            )
+            refused += self.sync(failed).refused
+        ended = {(complete.step_id, complete.claim_token) for complete in spawning}
+        return replace(
+            result,
+            refused=tuple(refused),
+            unexpected=tuple(claim for claim in result.unexpected if claim not in ended),
+            more=result.more or len(result.claimed) < request.claim,
+        )
 
     def _sync_batches(self, request: SyncRequest, batches: Sequence[Sequence[Any]]) -> SyncResult:
         """Sync with results that are too large for one statement: one sync for each batch of

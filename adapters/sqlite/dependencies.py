@@ -52,6 +52,9 @@ class SqliteDependencies(StepByStep):
     def fallen(self, step_ids: Sequence[str]) -> list[str]:
         return [row[0] for row in self._run("fallen", _step_ids(step_ids))]
 
+    def waiting_below(self, step_ids: Sequence[str]) -> set[str]:
+        return {row[0] for row in self._run("waiting_below", _step_ids(step_ids))}
+
     def write_dependencies(self, added: Sequence[Dependency]) -> None:
         self._run_many(_INSERT, [(d.parent_id, d.child_id, d.kind) for d in added])
 

@@ -50,7 +50,6 @@ from fleet_q.core.step import (
     steps_to_claim,
 )
 from fleet_q.core.step_by_step import EXPIRE_BATCH
-from fleet_q.core.workflows import Moment, WorkflowPage, WorkflowStep
 from fleet_q.sql.render import by_place
 
 Row = Sequence[Any]
@@ -208,15 +207,6 @@ class SqliteTransaction(SqliteDependencies):
 
     def list_steps(self, step_filter: StepFilter, limit: int, cursor: str | None) -> StepList:
         return search.list_steps(self._run, self.at, step_filter, limit, cursor)
-
-    def workflow_steps(self, workflow_id: str, limit: int, cursor: str | None) -> WorkflowPage:
-        values = {"workflow_id": workflow_id, "after": int(cursor or 0), "limit": limit}
-        found = self._run("workflow_steps", values).fetchall()
-        steps = tuple(WorkflowStep(*row[1:]) for row in found)
-        more = str(found[-1][0]) if found and len(found) == limit else None
-        wanted = rows.moments_of(steps)
-        moments = tuple(Moment(*row) for row in self._run("moments", wanted))
-        return WorkflowPage(self.at, steps, moments, more)
 
     def counts(self) -> dict[StepStatus, int]:
         *counts, (_, total) = self._run("counts")
@@ -481,8 +471,9 @@ class SqliteTransaction(SqliteDependencies):
         return rows.encode([candidate.id for candidate in selected])
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
-        """Acknowledge with a few statements if all outcomes are successes of different steps."""
-        successes = [outcome for outcome in outcomes if isinstance(outcome, Complete)]
+        """Acknowledge with a few statements if all outcomes are successes of different steps
+        without children."""
+        successes = [o for o in outcomes if isinstance(o, Complete) and not o.children]
         if len({success.step_id for success in successes}) < len(outcomes):
             return super().acknowledge(outcomes, by)
         return self._complete(successes, by)

@@ -38,7 +38,6 @@ from fleet_q.core.step import (
     Step,
     Submit,
 )
-from fleet_q.core.workflows import WorkflowPage
 
 
 class Transaction(Protocol):
@@ -94,9 +93,6 @@ class Transaction(Protocol):
 
     def list_steps(self, step_filter: StepFilter, limit: int, cursor: str | None) -> StepList:
         """See :meth:`Store.list_steps`."""
-
-    def workflow_steps(self, workflow_id: str, limit: int, cursor: str | None) -> WorkflowPage:
-        """See :meth:`Store.workflow_steps`."""
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
@@ -199,6 +195,9 @@ class Transaction(Protocol):
 
     def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
         """See :meth:`Store.schedule_history`."""
+
+    def waiting_below(self, step_ids: Sequence[str]) -> set[str]:
+        """The steps that depend on one of these, or on others of them, and so on down."""
 
     # Writes
 

@@ -16,6 +16,7 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.mailbox import LONGEST_WAIT, PATIENCE, Waiting, exchange, poll_intervals
 from fleet_q.core.pod import Join, SendHeartbeat, Sleep
 from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
+from fleet_q.core.spawning import spawning_in
 from fleet_q.core.worker.pacing import ClaimPacing
 from fleet_q.core.worker.store_backoff import StoreBackoff
 
@@ -92,6 +93,8 @@ class Combining:
             return False
         pods = self.pods or 0
         if request.only_if_claimable and pods <= MANY_SLEEPERS:
+            return False
+        if spawning_in(request):
             return False
         is_small = sum(outcome.size for outcome in request.outcomes) <= MOST_POSTED_BYTES
         return is_small and (

@@ -43,7 +43,7 @@ class Outbox:
         self._outcomes.append(outcome)
         # Almost all outcomes are ``Complete`` with a result in ASCII; the property ``size`` is
         # several times slower.
-        if type(outcome) is Complete and outcome.result.isascii():
+        if type(outcome) is Complete and not outcome.children and outcome.result.isascii():
             self.size += len(outcome.result)
         else:
             self.size += outcome.size

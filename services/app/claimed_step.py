@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +15,9 @@ from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.submission import check_seconds, to_json
 from fleet_q.services.app.checkpoint import Checkpoint, Saver, progress_json
+from fleet_q.services.app.children import Children
 from fleet_q.services.app.description import shortened
+from fleet_q.services.app.submitter import NewStep
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.attempt import Attempt, snoozed_for
 from fleet_q.services.worker.by_hand import StepsByHand
@@ -47,13 +50,19 @@ class Endings:
         """Whether the pod holds the step's claim, as far as it knows."""
         return self._steps.held(step.step_id, _token_of(step)) is not None
 
-    def complete(self, step: Step, result: Any) -> Future[Outcome]:
-        """Complete the step. The result may be what its task is annotated to return."""
+    def complete(
+        self, step: Step, result: Any, children: Iterable[NewStep] = ()
+    ) -> Future[Outcome]:
+        """Complete the step. The result may be what its task is annotated to return; ``children``
+        are stored with it."""
         task = self._registry.named(step.task_type)
         if task is not None:
             result = task.result_to_json(result)
         text = to_json(result, "the result", self._max_result_bytes)
-        return self._steps.end(Complete(step.step_id, _token_of(step), text))
+        spawned = Children(step)
+        for child in children:
+            spawned.add(child, detached=False)
+        return self._steps.end(Complete(step.step_id, _token_of(step), text, *spawned.take()))
 
     def fail(self, step: Step, error: BaseException | str, permanent: bool) -> Future[Outcome]:
         """Fail the attempt."""
@@ -178,10 +187,10 @@ class ClaimedStep:
             self._checkpoint = Checkpoint(self._step, self._endings.saver)
         return self._checkpoint
 
-    def complete(self, result: Any) -> Future[Outcome]:
+    def complete(self, result: Any, children: Iterable[NewStep] = ()) -> Future[Outcome]:
         """See :meth:`Consumer.complete_step`; the future is done once it is stored."""
         self._check_not_ended()
-        return self._ended(self._endings.complete(self._step, result))
+        return self._ended(self._endings.complete(self._step, result, children))
 
     def fail(self, error: BaseException | str, permanent: bool) -> Future[Outcome]:
         """See :meth:`Consumer.fail_step`; the future is done once it is stored."""

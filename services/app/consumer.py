@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -25,6 +25,7 @@ from fleet_q.services.app.claimed_step import ClaimedStep, Endings
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.starting import start_pod_by_hand
+from fleet_q.services.app.submitter import NewStep
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.by_hand import ClaimCall, PodByHand, StepsByHand
 
@@ -188,14 +189,17 @@ class Consumer:
         with steps[0] as step:
             yield step
 
-    def complete_step(self, step: ClaimedStep, result: Any = None) -> None:
-        """Complete a step with ``result``, a JSON value; stored when this returns.
+    def complete_step(
+        self, step: ClaimedStep, result: Any = None, *, children: Iterable[NewStep] = ()
+    ) -> None:
+        """Complete a step with ``result``, a JSON value; stored when this returns. The
+        ``children`` are stored with it, see :meth:`StepContext.spawn`.
 
         Raises ``ClaimLost`` if the step was cancelled, or recovered by the leader, and
         :class:`InvalidInput`, changing nothing, for a result that is not JSON or too large. While
         the store does not answer, it waits.
         """
-        _claimed(step).complete(result).result()
+        _claimed(step).complete(result, children).result()
 
     def fail_step(
         self, step: ClaimedStep, error: BaseException | str, *, permanent: bool = False
@@ -265,9 +269,11 @@ class AsyncConsumer:
         async with steps[0] as step:
             yield step
 
-    async def complete_step(self, step: ClaimedStep, result: Any = None) -> None:
+    async def complete_step(
+        self, step: ClaimedStep, result: Any = None, *, children: Iterable[NewStep] = ()
+    ) -> None:
         """See :meth:`Consumer.complete_step`."""
-        await asyncio.wrap_future(_claimed(step).complete(result))
+        await asyncio.wrap_future(_claimed(step).complete(result, children))
 
     async def fail_step(
         self, step: ClaimedStep, error: BaseException | str, *, permanent: bool = False

@@ -9,16 +9,18 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, overload
 
-from fleet_q.core.errors import FleetQError
-from fleet_q.core.step import Step
+from fleet_q.core.errors import FleetQError, InvalidInput
+from fleet_q.core.step import Step, Submit
 from fleet_q.core.submission import check_seconds
 from fleet_q.services.app.checkpoint import Checkpoint, Saver, progress_json
+from fleet_q.services.app.children import Children
+from fleet_q.services.app.submitter import NewStep
 from fleet_q.services.app.views import StepView
 
 T = TypeVar("T")
 
 _lock = threading.Lock()
-"""Held while the checkpoint of a step is read, which few functions do."""
+"""Held while a function spawns a step, or its checkpoint is read, which few functions do."""
 
 
 def _begin_in_child() -> None:
@@ -53,14 +55,18 @@ class RunningApp(Saver, Protocol):
 class StepContext:
     """The step that a function runs for: its id, and the number of the attempt, from 1."""
 
-    __slots__ = ("_cancelled", "_checkpoint", "_step", "app", "saver")
+    __slots__ = (
+        "_cancelled", "_checkpoint", "_children", "_has_ended", "_step", "app", "saver",
+    )  # fmt: skip
 
     def __init__(self, step: Step) -> None:
         self._step = step
         self.app: RunningApp | None = None  # the app whose function runs
         self.saver: Saver | None = None  # what stores checkpoints instead of the app
         self._checkpoint: Checkpoint | None = None
+        self._children: Children | None = None
         self._cancelled = False
+        self._has_ended = False
 
     @property
     def step_id(self) -> str:
@@ -137,6 +143,36 @@ class StepContext:
             raise RuntimeError("only functions of an app can report progress")
         assert step.claim_token is not None
         saver.report_progress(step.step_id, step.claim_token, progress_json(fraction, text))
+
+    def spawn(self, step: NewStep, *, detached: bool = False) -> str:
+        """Let the step ``task.step(...)`` or ``task.options(...).step(...)`` be stored with the
+        completion of this one, in the same transaction; return its id.
+
+        If this attempt fails, is snoozed, or has lost its claim when it ends, no step is stored.
+        What waits for this step then waits for the spawned one, too, unless it is ``detached``. A
+        spawned step may wait for others that are spawned, and for existing ones; it has the
+        workflow of this step. Raises :class:`InvalidInput`. If the store finds that the steps
+        cannot be stored, because a step that one waits for does not exist, or an id or a unique key
+        is taken, this step fails without another attempt.
+        """
+        app: object = self.app
+        if isinstance(step, NewStep) and step.app is not app:
+            raise InvalidInput(f"step {step.step_id!r} is one of another app; submit it there")
+        with _lock:
+            if self._has_ended:
+                raise InvalidInput(f"step {self.step_id!r} has ended; it spawns no more steps")
+            if self._children is None:
+                self._children = Children(self._step)
+            return self._children.add(step, detached=detached)
+
+    def take_children(self) -> tuple[tuple[Submit, ...], tuple[str, ...]]:
+        """The spawned steps, and the ids of those that are detached; the function has ended."""
+        if self._children is None:
+            self._has_ended = True
+            return (), ()
+        with _lock:
+            self._has_ended = True
+            return self._children.take()
 
     def _checkpoints(self) -> Checkpoint:
         with _lock:

@@ -117,7 +117,9 @@ class _Child:
             return _failed(error, permanent=issubclass(type(error), PermanentFailure))
         end_if_forked(self._process)
         try:
-            return Ended(result_text(task, result, self._start.settings.max_result_bytes))
+            text = result_text(task, result, self._start.settings.max_result_bytes)
+            children, detached = context.take_children()
+            return Ended(text, children=list(children), detached=list(detached))
         except BaseException as error:
             return _failed(error, permanent=True)
 

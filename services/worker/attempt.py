@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from fleet_q.core.errors import InvalidInput, StartNotRecorded
 from fleet_q.core.retry import RetryPolicy
-from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Step, Submit
 from fleet_q.core.submission import MAX_RESULT_BYTES, check_seconds, to_json
 from fleet_q.services.app.callables import is_awaitable
 from fleet_q.services.app.context import PermanentFailure, Snooze, StepContext, current
@@ -46,13 +46,18 @@ class Attempt:
             if task is not None and task.encode_result is not None:
                 result = task.encode_result(result)
             text = to_json(result, "the result", self.max_result_bytes)
-            return Complete(self.step.step_id, self.claim_token, text)
+            return Complete(
+                self.step.step_id, self.claim_token, text, *self.context.take_children()
+            )
         except BaseException as error:  # encoding may call methods of the result
             return self.failed(error, permanent=True)  # a retry would repeat the work
 
-    def returned(self, result: str) -> Outcome:
-        """The outcome of a function that returned ``result``, a JSON text."""
-        return Complete(self.step.step_id, self.claim_token, result)
+    def returned(
+        self, result: str, children: Sequence[Submit] = (), detached: Sequence[str] = ()
+    ) -> Outcome:
+        """The outcome of a function that returned ``result``, a JSON text, and spawned steps."""
+        step_id, token = self.step.step_id, self.claim_token
+        return Complete(step_id, token, result, tuple(children), tuple(detached))
 
     def failed(self, error: BaseException, *, permanent: bool = False) -> Outcome:
         """The outcome of a function that raised ``error``, or was not begun because of it."""

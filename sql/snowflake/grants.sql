@@ -18,6 +18,7 @@ GRANT USAGE ON PROCEDURE {database}.{schema}.{sync_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{exchange_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{confirm_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{take_in_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{spawn_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{submit_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{change_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{save_checkpoint_procedure} TO ROLE {role};

@@ -18,7 +18,6 @@ PURE: Final = {
     "contextlib",
     "enum",
     "functools",
-    "graphlib",
     "itertools",
     "json",
     "math",

@@ -46,6 +46,15 @@ def start(pid_file: str) -> None:
     time.sleep(600)
 
 
+@app.task("spawn", process=True)
+def spawn(count: int) -> None:
+    """Spawn steps, and of these the last is detached."""
+    for number in range(count):
+        current_step().spawn(
+            pid.options(step_id=f"spawned {number}").step(), detached=number == count - 1
+        )
+
+
 @app.task("crash", process=True, max_retries=0)
 def crash() -> None:
     os._exit(7)

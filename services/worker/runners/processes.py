@@ -202,7 +202,7 @@ class Processes(Queue):
                 return attempt.failed_with(str(error), None)
             self.trouble = None
             if ended.result is not None:
-                return attempt.returned(ended.result)
+                return attempt.returned(ended.result, ended.children, ended.detached)
             if ended.snooze is not None:
                 return attempt.snoozed(ended.snooze)
             return attempt.failed_with(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet_q.core.step import Step
+from fleet_q.core.step import Step, Submit
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.worker.runners.address import Address
 
@@ -52,7 +52,8 @@ class Began(msgspec.Struct, tag=True):
 
 
 class Ended(msgspec.Struct, tag=True):
-    """The function returned ``result``, a JSON text, or the attempt failed with ``error``.
+    """The function returned ``result``, a JSON text, and spawned ``children``, of which some are
+    ``detached``; or the attempt failed with ``error``.
     ``permanent`` tells that it must not be retried; ``kinds`` are the names of the classes of the
     function's exception. With ``snooze``, the function put its step off for so many seconds."""
 
@@ -62,6 +63,8 @@ class Ended(msgspec.Struct, tag=True):
     permanent: bool = False
     kinds: list[str] | None = None
     snooze: float | None = None
+    children: list[Submit] = []
+    detached: list[str] = []
 
 
 class Save(msgspec.Struct, tag=True):

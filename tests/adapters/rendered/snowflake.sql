@@ -67,6 +67,180 @@ WHERE submission_id NOT IN (
     WHERE parent.step_id IS NULL AND own.step_id IS NULL
 );
 
+-- snowflake/add_children
+-- Let the steps that wait for one which this change completed wait for its children, too, unless they
+-- are children themselves.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
+        ELSE "STEP_TRACKER".checkpoint
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id || ' spawned',
+    change_type = change.type,
+    change_token = NULL,
+    changed_for = change.pod_id
+FROM (
+    SELECT
+        step_id, version, pod_id, 'parents_added' AS type,
+        NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+        NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback,
+        NULL AS task_type, NULL AS labels, all_parents AS parents, NULL AS start_by_ts,
+        NULL AS checkpoint
+    FROM (
+        SELECT
+            dependent.step_id, dependent.version, added.pod_id,
+            LEFT(dependent.parents, LENGTH(dependent.parents) - 1) || ',' || added.texts || '}'
+                AS all_parents
+        FROM (
+            SELECT
+                edge.step_id, MAX(edge.parent_changed_for) AS pod_id,
+                LISTAGG(child.text || ':"' || edge.kind || '"', ',')
+                    WITHIN GROUP (ORDER BY child.number) AS texts
+            FROM (
+                SELECT
+                    edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                    edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                    parent.changed_for AS parent_changed_for,
+                    COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                    COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                FROM (
+                    SELECT
+                        child.step_id, child.version, child.status, child.error, child.changed_for,
+                        one.key AS parent_id, one.value::VARCHAR AS kind
+                    FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                    WHERE child.parents IS NOT NULL
+                ) AS edge
+                LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+            ) AS edge
+            JOIN (
+                SELECT
+                    index AS number, value:spawner::VARCHAR AS spawner,
+                    value:child_id::VARCHAR AS child_id, value:text::VARCHAR AS text
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:attached)))
+            ) AS child
+                ON child.spawner = edge.parent_id
+            LEFT JOIN (
+                SELECT
+                    edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                    edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                    parent.changed_for AS parent_changed_for,
+                    COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                    COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                FROM (
+                    SELECT
+                        child.step_id, child.version, child.status, child.error, child.changed_for,
+                        one.key AS parent_id, one.value::VARCHAR AS kind
+                    FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                    WHERE child.parents IS NOT NULL
+                ) AS edge
+                LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+            ) AS known
+                ON known.step_id = edge.step_id AND known.parent_id = child.child_id
+            WHERE edge.status = 'waiting' AND edge.parent_change_id = :change_id
+                AND known.step_id IS NULL
+                AND edge.step_id NOT IN (
+                    SELECT value:step_id::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                )
+            GROUP BY edge.step_id
+        ) AS added
+        JOIN "STEP_TRACKER" AS dependent ON dependent.step_id = added.step_id
+    ) AS extended
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
 -- snowflake/after_sync
 -- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
 -- steps and of served requests, whether any queue has, or had, limits, whether the inbox has rows,
@@ -620,6 +794,46 @@ SELECT
 FROM "STEP_TRACKER"
 WHERE change_id = :change_id || ' settled';
 
+-- snowflake/append_spawned_events
+-- Append the events of steps that wait for children from now on.
+INSERT INTO "STEP_EVENTS" (
+    step_id, version, type, event_ts, pod_id, change_id,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts, claim_token,
+    incarnation, result, error, traceback, checkpoint
+)
+SELECT
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+        THEN priority END,
+    CASE WHEN change_type = 'submitted' THEN max_retries END,
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+        THEN available_ts END,
+    CASE WHEN change_type = 'submitted' THEN queue END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+    CASE WHEN change_type = 'submitted' THEN key END,
+    CASE WHEN change_type = 'submitted' THEN unique_key END,
+    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+    CASE WHEN change_type = 'submitted' THEN timeout END,
+    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
+    CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'completed' THEN result END,
+    CASE
+        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+            OR (change_type = 'cancelled'
+                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+            THEN error
+    END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+FROM "STEP_TRACKER"
+WHERE change_id = :change_id || ' spawned';
+
 -- snowflake/append_step_events
 -- Append the events of one change.
 INSERT INTO "STEP_EVENTS" (
@@ -956,6 +1170,153 @@ UNION
 SELECT change_id
 FROM "POD_EVENTS"
 WHERE change_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:change_ids))));
+
+-- snowflake/complete_spawners
+-- Complete steps whose children are stored with it, by the claims under which they are held.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    start_by_ts = CASE
+        WHEN change.type = 'replaced' THEN change.start_by_ts
+        WHEN change.type IN ('replayed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".start_by_ts
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
+        ELSE "STEP_TRACKER".checkpoint
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id,
+    change_type = change.type,
+    change_token = change.claim_token,
+    changed_for = change.pod_id
+FROM (
+    SELECT
+        held.step_id, held.version, outcome.pod_id, 'completed' AS type,
+        NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+        NULL AS incarnation, outcome.claim_token AS claim_token, outcome.result AS result,
+        NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+        NULL AS start_by_ts, NULL AS checkpoint
+    FROM (
+        SELECT
+            value:pod_id::VARCHAR AS pod_id,
+            value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
+            value:claim_token::VARCHAR AS claim_token, value:result::VARCHAR AS result,
+            value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,
+            value:permanent::BOOLEAN AS permanent, value:retry_delay::NUMBER(38, 0) AS retry_delay
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+    ) AS outcome
+    JOIN "STEP_TRACKER" AS held
+        ON held.step_id = outcome.step_id AND held.claim_token = outcome.claim_token
+            AND held.status = 'claimed'
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
+-- snowflake/count_circles
+-- How many of the steps that children need wait for the step which this change completed.
+SELECT COUNT(*)
+FROM (
+    SELECT
+        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+        parent.changed_for AS parent_changed_for,
+        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+    FROM (
+        SELECT
+            child.step_id, child.version, child.status, child.error, child.changed_for,
+            one.key AS parent_id, one.value::VARCHAR AS kind
+        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+        WHERE child.parents IS NOT NULL
+    ) AS edge
+    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+) AS edge
+WHERE edge.status = 'waiting' AND edge.parent_change_id = :change_id
+    AND edge.step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:needed))));
 
 -- snowflake/count_due
 -- 1 if a step may be claimed, else 0.
@@ -2004,13 +2365,27 @@ WHERE "SYNC_REQUESTS".pod_id = marked.pod_id
     AND "SYNC_REQUESTS".incarnation = marked.incarnation
     AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
 
--- snowflake/moments
--- When events of some types happened to steps.
-SELECT step_id, type, DATE_PART(epoch_microsecond, event_ts)
-FROM "STEP_EVENTS"
-WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
-    AND type IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:types))))
-ORDER BY step_id, version;
+-- snowflake/needed_above
+-- The steps for which those of the steps wait that do wait, as a JSON list.
+SELECT '[' || COALESCE(LISTAGG(DISTINCT TO_JSON(TO_VARIANT(edge.parent_id)), ','), '') || ']'
+FROM (
+    SELECT
+        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+        parent.changed_for AS parent_changed_for,
+        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+    FROM (
+        SELECT
+            child.step_id, child.version, child.status, child.error, child.changed_for,
+            one.key AS parent_id, one.value::VARCHAR AS kind
+        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+        WHERE child.parents IS NOT NULL
+    ) AS edge
+    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+) AS edge
+WHERE edge.status = 'waiting'
+    AND edge.step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:needed))));
 
 -- snowflake/note_pruned
 -- Record the number of pruned events in the log, for change_counter.sql, as an event without a step
@@ -3462,6 +3837,53 @@ SHOW WAREHOUSES;
 SELECT CURRENT_USER(), CURRENT_ACCOUNT(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(),
     CURRENT_SCHEMA();
 
+-- snowflake/spawned
+-- What became of children: 0 if the claim of a step was not current, 2 if they were stored, 1 if
+-- nothing was done because of the steps that follow, which have their ids or unique keys or are their
+-- parents, 3 if they would wait for what waits for them.
+SELECT
+    own.state, DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
+    step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
+FROM (SELECT :state AS state) AS own
+LEFT JOIN (
+    SELECT
+        step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
+        available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
+        queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+        spawned_by, start_by_ts, snoozes, checkpoint, progress
+    FROM "STEP_TRACKER" AS owner
+    WHERE step_id IN (
+            SELECT value:step_id::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+        )
+        OR (
+            unique_key IN (
+                SELECT value:unique_key::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            )
+            AND (
+                owner.status NOT IN ('completed', 'failed', 'cancelled')
+                OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+            )
+        )
+        OR step_id IN (SELECT submitted.parent_id FROM (
+            SELECT new.submission_id, one.key AS parent_id
+            FROM (
+                SELECT
+                    value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+            WHERE new.parents IS NOT NULL
+        ) AS submitted)
+) AS step ON own.state = 1;
+
 -- snowflake/statuses
 SELECT step_id, status
 FROM "STEP_TRACKER"
@@ -4060,20 +4482,3 @@ WHERE queue = :queue AND version = :new_version - 1;
 
 -- snowflake/use_schema
 USE SCHEMA {database}.{schema};;
-
--- snowflake/workflow_steps
--- The steps of a workflow with ids after :after, by id.
-SELECT
-    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
-    step.step_id, step.status, step.task_type, step.retry_count,
-    DATE_PART(epoch_microsecond, step.created_ts),
-    DATE_PART(epoch_microsecond, step.last_update_ts), step.parents, step.spawned_by, step.error
-FROM (SELECT 1 AS always) AS now
-LEFT JOIN (
-    SELECT step_id, status, task_type, retry_count, created_ts, last_update_ts, parents, spawned_by,
-        SUBSTR(error, 1, 500) AS error
-    FROM "STEP_TRACKER"
-    WHERE workflow_id = :workflow_id AND step_id > :after
-    QUALIFY ROW_NUMBER() OVER (ORDER BY step_id) <= :limit
-) AS step ON TRUE
-ORDER BY step.step_id;

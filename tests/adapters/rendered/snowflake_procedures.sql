@@ -6863,6 +6863,1076 @@ EXCEPTION
 END
 $$;
 
+-- snowflake/procedures/spawn
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SPAWN_9"(
+    outcomes VARCHAR,
+    outcome_count NUMBER(38, 0),
+    submissions VARCHAR,
+    attached VARCHAR,
+    outside VARCHAR,
+    is_checked BOOLEAN,
+    with_parents BOOLEAN,
+    replacing NUMBER(38, 0),
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    accepted VARCHAR DEFAULT '[]';
+    needed VARCHAR DEFAULT '[]';
+    changed NUMBER(38, 0) DEFAULT 0;
+    waits NUMBER(38, 0) DEFAULT 0;
+    circles NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
+    state NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    needed := outside;
+    BEGIN TRANSACTION;
+    UPDATE "STEP_TRACKER"
+    SET
+        status = CASE change.type
+            WHEN 'claimed' THEN 'claimed'
+            WHEN 'completed' THEN 'completed'
+            WHEN 'retried' THEN 'pending'
+            WHEN 'released' THEN 'pending'
+            WHEN 'recovered' THEN 'pending'
+            WHEN 'failed' THEN 'failed'
+            WHEN 'cancelled' THEN 'cancelled'
+            WHEN 'replayed' THEN 'pending'
+            WHEN 'ready' THEN 'pending'
+            WHEN 'parents_added' THEN 'waiting'
+            WHEN 'restored' THEN 'waiting'
+            WHEN 'snoozed' THEN 'pending'
+            WHEN 'checkpointed' THEN 'claimed'
+            WHEN 'replaced' THEN 'pending'
+            WHEN 'reprioritized' THEN 'pending'
+            WHEN 'rejected' THEN 'failed'
+        END,
+        priority = CASE
+            WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+            ELSE "STEP_TRACKER".priority
+        END,
+        payload = CASE
+            WHEN change.type = 'replaced' THEN change.payload
+            ELSE "STEP_TRACKER".payload
+        END,
+        retry_count = CASE
+            WHEN change.type IN ('replayed', 'restored') THEN 0
+            WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+            ELSE "STEP_TRACKER".retry_count
+        END,
+        available_ts = CASE
+            WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+            WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+            ELSE "STEP_TRACKER".available_ts
+        END,
+        claimed_by = CASE
+            WHEN change.type = 'claimed' THEN change.claimed_by
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+            ELSE "STEP_TRACKER".claimed_by
+        END,
+        incarnation = CASE
+            WHEN change.type = 'claimed' THEN change.incarnation
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+            ELSE "STEP_TRACKER".incarnation
+        END,
+        claim_token = CASE
+            WHEN change.type = 'claimed' THEN change.claim_token
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+            ELSE "STEP_TRACKER".claim_token
+        END,
+        result = CASE
+            WHEN change.type = 'completed' THEN change.result
+            ELSE "STEP_TRACKER".result
+        END,
+        error = CASE
+            WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+            WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+            WHEN change.type IN ('completed', 'restored') THEN NULL
+            ELSE "STEP_TRACKER".error
+        END,
+        traceback = CASE
+            WHEN change.type IN ('retried', 'failed') THEN change.traceback
+            WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+            ELSE "STEP_TRACKER".traceback
+        END,
+        task_type = CASE
+            WHEN change.type = 'replaced' THEN change.task_type
+            ELSE "STEP_TRACKER".task_type
+        END,
+        labels = CASE
+            WHEN change.type = 'replaced' THEN change.labels
+            ELSE "STEP_TRACKER".labels
+        END,
+        parents = CASE
+            WHEN change.type = 'parents_added' THEN change.parents
+            ELSE "STEP_TRACKER".parents
+        END,
+        start_by_ts = CASE
+            WHEN change.type = 'replaced' THEN change.start_by_ts
+            WHEN change.type IN ('replayed', 'restored') THEN NULL
+            ELSE "STEP_TRACKER".start_by_ts
+        END,
+        snoozes = CASE
+            WHEN change.type IN ('replayed', 'restored') THEN 0
+            WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+            ELSE "STEP_TRACKER".snoozes
+        END,
+        checkpoint = CASE
+            WHEN change.type = 'checkpointed' THEN change.checkpoint
+            WHEN change.type = 'replaced' THEN NULL
+            ELSE "STEP_TRACKER".checkpoint
+        END,
+        last_update_ts = CURRENT_TIMESTAMP(),
+        version = "STEP_TRACKER".version + 1,
+        change_id = :change_id,
+        change_type = change.type,
+        change_token = change.claim_token,
+        changed_for = change.pod_id
+    FROM (
+        SELECT
+            held.step_id, held.version, outcome.pod_id, 'completed' AS type,
+            NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+            NULL AS incarnation, outcome.claim_token AS claim_token, outcome.result AS result,
+            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+            NULL AS start_by_ts, NULL AS checkpoint
+        FROM (
+            SELECT
+                value:pod_id::VARCHAR AS pod_id,
+                value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
+                value:claim_token::VARCHAR AS claim_token, value:result::VARCHAR AS result,
+                value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,
+                value:permanent::BOOLEAN AS permanent,
+                value:retry_delay::NUMBER(38, 0) AS retry_delay
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+        ) AS outcome
+        JOIN "STEP_TRACKER" AS held
+            ON held.step_id = outcome.step_id AND held.claim_token = outcome.claim_token
+                AND held.status = 'claimed'
+    ) AS change
+    WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+    changed := SQLROWCOUNT;
+    IF (changed = outcome_count) THEN
+        state := 1;
+        IF (is_checked) THEN
+            UPDATE "STEP_TRACKER"
+            SET version = version
+            WHERE step_id IN (
+                SELECT value:step_id::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            )
+                OR unique_key IN (
+                    SELECT value:unique_key::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                );
+        END IF;
+        IF (with_parents) THEN
+            UPDATE "STEP_TRACKER"
+            SET version = version
+            WHERE step_id IN (SELECT submitted.parent_id FROM (
+                SELECT new.submission_id, one.key AS parent_id
+                FROM (
+                    SELECT
+                        value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+                WHERE new.parents IS NOT NULL
+            ) AS submitted);
+        END IF;
+        UPDATE "STEP_TRACKER"
+        SET version = version
+        WHERE status = 'waiting'
+            AND step_id IN (
+                SELECT parent.step_id
+                FROM (
+                    SELECT
+                        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                        parent.changed_for AS parent_changed_for,
+                        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                    FROM (
+                        SELECT
+                            child.step_id, child.version, child.status, child.error, child.changed_for,
+                            one.key AS parent_id, one.value::VARCHAR AS kind
+                        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                        WHERE child.parents IS NOT NULL
+                    ) AS edge
+                    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                ) AS parent
+                WHERE parent.parent_change_id = :change_id
+            );
+        waits := SQLROWCOUNT;
+        IF (is_checked OR with_parents) THEN
+            accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+            FROM (
+                SELECT submitted.submission_id
+                FROM (
+                    SELECT
+                        submission_id, step_id, unique_key, replaces,
+                        ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
+                        CASE
+                            WHEN unique_key IS NOT NULL
+                                THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
+                            ELSE 1
+                        END AS place_of_key
+                    FROM (
+                        SELECT
+                            index AS number, value:submission_id::VARCHAR AS submission_id,
+                            value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
+                            value:replaces::NUMBER(38, 0) AS replaces
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                    ) AS posted
+                ) AS submitted
+                LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+                LEFT JOIN "STEP_TRACKER" AS owner
+                    ON owner.unique_key = submitted.unique_key AND (
+                        owner.status NOT IN ('completed', 'failed', 'cancelled')
+                        OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                    )
+                GROUP BY submitted.submission_id
+                HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
+                    AND COUNT(
+                        CASE
+                            WHEN replaces IS NULL
+                                THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
+                            WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
+                                THEN 1
+                        END
+                    ) = 0
+            ) AS accepted);
+            IF (with_parents) THEN
+                accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+                FROM (
+                    SELECT value::VARCHAR AS submission_id
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                ) AS one
+                WHERE submission_id NOT IN (
+                    SELECT submitted.submission_id
+                    FROM (
+                        SELECT new.submission_id, one.key AS parent_id
+                        FROM (
+                            SELECT
+                                value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                        ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+                        WHERE new.parents IS NOT NULL
+                    ) AS submitted
+                    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = submitted.parent_id
+                    LEFT JOIN (
+                        SELECT value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                    ) AS own
+                        ON own.submission_id = submitted.submission_id AND own.step_id = submitted.parent_id
+                    WHERE parent.step_id IS NULL AND own.step_id IS NULL
+                ));
+            END IF;
+            IF (accepted <> '[]' OR submissions = '[]') THEN
+                state := 2;
+            END IF;
+        ELSE
+            accepted := (SELECT '["' || :change_id || '"]');
+            state := 2;
+        END IF;
+        IF (state = 2 AND waits > 0 AND outside <> '[]') THEN
+            FOR level IN 1 TO 100 DO
+                IF (circles = 0 AND needed <> '[]') THEN
+                    circles := (SELECT COUNT(*)
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS edge
+                    WHERE edge.status = 'waiting' AND edge.parent_change_id = :change_id
+                        AND edge.step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:needed)))));
+                    needed := (SELECT '[' || COALESCE(LISTAGG(DISTINCT TO_JSON(TO_VARIANT(edge.parent_id)), ','), '') || ']'
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS edge
+                    WHERE edge.status = 'waiting'
+                        AND edge.step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:needed)))));
+                END IF;
+            END FOR;
+            IF (circles > 0 OR needed <> '[]') THEN
+                state := 3;
+            END IF;
+        END IF;
+    END IF;
+    IF (state = 2) THEN
+        INSERT INTO "STEP_TRACKER" (
+            step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+            change_type, changed_for,
+            payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+            unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
+        )
+        SELECT
+            new.value:step_id::VARCHAR,
+            CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+            0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+            new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
+            new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+            new.value:max_retries::NUMBER(38, 0),
+            CASE
+                WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+            END,
+            new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+            new.value:unique_key::VARCHAR,
+            DATEADD(
+                microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+            ),
+            new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0), new.value:parents::VARCHAR,
+            new.value:workflow_id::VARCHAR, new.value:spawned_by::VARCHAR,
+            DATEADD(
+                microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+            )
+        FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+        WHERE new.value:replaces IS NULL
+            AND new.value:submission_id::VARCHAR IN (
+                SELECT value::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+            );
+        IF (replacing > 0) THEN
+            UPDATE "STEP_TRACKER"
+            SET
+                payload = change.payload, priority = change.priority,
+                available_ts = change.available_ts, task_type = change.task_type,
+                labels = change.labels, start_by_ts = change.start_by_ts,
+                checkpoint = NULL,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = change.submission_id,
+                change_type = 'replaced',
+                change_token = NULL,
+                changed_for = change.pod_id
+            FROM (
+                SELECT
+                    value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id,
+                    value:replaces::NUMBER(38, 0) AS replaces, value:pod_id::VARCHAR AS pod_id,
+                    value:payload::VARCHAR AS payload, value:priority::NUMBER(38, 0) AS priority,
+                    CASE
+                        WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                        ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                    END AS available_ts,
+                    value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels,
+                    DATEADD(
+                        microsecond, value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                    ) AS start_by_ts
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
+                AND change.submission_id IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                );
+        END IF;
+        INSERT INTO "STEP_EVENTS" (
+            step_id, version, type, event_ts, pod_id, change_id,
+            payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+            unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+            claim_token, incarnation, result, error, traceback, checkpoint
+        )
+        SELECT
+            step_id, version, change_type, last_update_ts, changed_for, change_id,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+            CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                THEN priority END,
+            CASE WHEN change_type = 'submitted' THEN max_retries END,
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                THEN available_ts END,
+            CASE WHEN change_type = 'submitted' THEN queue END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+            CASE WHEN change_type = 'submitted' THEN key END,
+            CASE WHEN change_type = 'submitted' THEN unique_key END,
+            CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+            CASE WHEN change_type = 'submitted' THEN timeout END,
+            CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+            CASE WHEN change_type = 'submitted' THEN workflow_id END,
+            CASE WHEN change_type = 'submitted' THEN spawned_by END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END, change_token,
+            CASE WHEN change_type = 'claimed' THEN incarnation END,
+            CASE WHEN change_type = 'completed' THEN result END,
+            CASE
+                WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                    OR (change_type = 'cancelled'
+                        AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+                    THEN error
+            END,
+            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+            CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+        FROM "STEP_TRACKER"
+        WHERE change_id = :change_id;
+        IF (waits > 0) THEN
+            UPDATE "STEP_TRACKER"
+            SET
+                status = CASE change.type
+                    WHEN 'claimed' THEN 'claimed'
+                    WHEN 'completed' THEN 'completed'
+                    WHEN 'retried' THEN 'pending'
+                    WHEN 'released' THEN 'pending'
+                    WHEN 'recovered' THEN 'pending'
+                    WHEN 'failed' THEN 'failed'
+                    WHEN 'cancelled' THEN 'cancelled'
+                    WHEN 'replayed' THEN 'pending'
+                    WHEN 'ready' THEN 'pending'
+                    WHEN 'parents_added' THEN 'waiting'
+                    WHEN 'restored' THEN 'waiting'
+                    WHEN 'snoozed' THEN 'pending'
+                    WHEN 'checkpointed' THEN 'claimed'
+                    WHEN 'replaced' THEN 'pending'
+                    WHEN 'reprioritized' THEN 'pending'
+                    WHEN 'rejected' THEN 'failed'
+                END,
+                priority = CASE
+                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                    ELSE "STEP_TRACKER".priority
+                END,
+                payload = CASE
+                    WHEN change.type = 'replaced' THEN change.payload
+                    ELSE "STEP_TRACKER".payload
+                END,
+                retry_count = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                    ELSE "STEP_TRACKER".retry_count
+                END,
+                available_ts = CASE
+                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                    ELSE "STEP_TRACKER".available_ts
+                END,
+                claimed_by = CASE
+                    WHEN change.type = 'claimed' THEN change.claimed_by
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claimed_by
+                END,
+                incarnation = CASE
+                    WHEN change.type = 'claimed' THEN change.incarnation
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".incarnation
+                END,
+                claim_token = CASE
+                    WHEN change.type = 'claimed' THEN change.claim_token
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claim_token
+                END,
+                result = CASE
+                    WHEN change.type = 'completed' THEN change.result
+                    ELSE "STEP_TRACKER".result
+                END,
+                error = CASE
+                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".error
+                END,
+                traceback = CASE
+                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".traceback
+                END,
+                task_type = CASE
+                    WHEN change.type = 'replaced' THEN change.task_type
+                    ELSE "STEP_TRACKER".task_type
+                END,
+                labels = CASE
+                    WHEN change.type = 'replaced' THEN change.labels
+                    ELSE "STEP_TRACKER".labels
+                END,
+                parents = CASE
+                    WHEN change.type = 'parents_added' THEN change.parents
+                    ELSE "STEP_TRACKER".parents
+                END,
+                start_by_ts = CASE
+                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".start_by_ts
+                END,
+                snoozes = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                    ELSE "STEP_TRACKER".snoozes
+                END,
+                checkpoint = CASE
+                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    WHEN change.type = 'replaced' THEN NULL
+                    ELSE "STEP_TRACKER".checkpoint
+                END,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = :change_id || ' spawned',
+                change_type = change.type,
+                change_token = NULL,
+                changed_for = change.pod_id
+            FROM (
+                SELECT
+                    step_id, version, pod_id, 'parents_added' AS type,
+                    NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                    NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
+                    NULL AS traceback, NULL AS task_type, NULL AS labels, all_parents AS parents,
+                    NULL AS start_by_ts, NULL AS checkpoint
+                FROM (
+                    SELECT
+                        dependent.step_id, dependent.version, added.pod_id,
+                        LEFT(dependent.parents, LENGTH(dependent.parents) - 1) || ',' || added.texts || '}'
+                            AS all_parents
+                    FROM (
+                        SELECT
+                            edge.step_id, MAX(edge.parent_changed_for) AS pod_id,
+                            LISTAGG(child.text || ':"' || edge.kind || '"', ',')
+                                WITHIN GROUP (ORDER BY child.number) AS texts
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS edge
+                        JOIN (
+                            SELECT
+                                index AS number, value:spawner::VARCHAR AS spawner,
+                                value:child_id::VARCHAR AS child_id, value:text::VARCHAR AS text
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:attached)))
+                        ) AS child
+                            ON child.spawner = edge.parent_id
+                        LEFT JOIN (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS known
+                            ON known.step_id = edge.step_id AND known.parent_id = child.child_id
+                        WHERE edge.status = 'waiting' AND edge.parent_change_id = :change_id
+                            AND known.step_id IS NULL
+                            AND edge.step_id NOT IN (
+                                SELECT value:step_id::VARCHAR
+                                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                            )
+                        GROUP BY edge.step_id
+                    ) AS added
+                    JOIN "STEP_TRACKER" AS dependent ON dependent.step_id = added.step_id
+                ) AS extended
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+            INSERT INTO "STEP_EVENTS" (
+                step_id, version, type, event_ts, pod_id, change_id,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                claim_token, incarnation, result, error, traceback, checkpoint
+            )
+            SELECT
+                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                    THEN priority END,
+                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                    THEN available_ts END,
+                CASE WHEN change_type = 'submitted' THEN queue END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                CASE WHEN change_type = 'submitted' THEN key END,
+                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                CASE WHEN change_type = 'submitted' THEN timeout END,
+                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type = 'completed' THEN result END,
+                CASE
+                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        OR (change_type = 'cancelled'
+                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+                        THEN error
+                END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+            FROM "STEP_TRACKER"
+            WHERE change_id = :change_id || ' spawned';
+        END IF;
+        IF (waits > 0 OR with_parents) THEN
+            UPDATE "STEP_TRACKER"
+            SET version = version
+            WHERE status = 'waiting'
+                AND step_id IN (
+                    SELECT parent.step_id
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    WHERE parent.parent_change_id = :change_id
+                );
+            UPDATE "STEP_TRACKER"
+            SET
+                status = CASE change.type
+                    WHEN 'claimed' THEN 'claimed'
+                    WHEN 'completed' THEN 'completed'
+                    WHEN 'retried' THEN 'pending'
+                    WHEN 'released' THEN 'pending'
+                    WHEN 'recovered' THEN 'pending'
+                    WHEN 'failed' THEN 'failed'
+                    WHEN 'cancelled' THEN 'cancelled'
+                    WHEN 'replayed' THEN 'pending'
+                    WHEN 'ready' THEN 'pending'
+                    WHEN 'parents_added' THEN 'waiting'
+                    WHEN 'restored' THEN 'waiting'
+                    WHEN 'snoozed' THEN 'pending'
+                    WHEN 'checkpointed' THEN 'claimed'
+                    WHEN 'replaced' THEN 'pending'
+                    WHEN 'reprioritized' THEN 'pending'
+                    WHEN 'rejected' THEN 'failed'
+                END,
+                priority = CASE
+                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                    ELSE "STEP_TRACKER".priority
+                END,
+                payload = CASE
+                    WHEN change.type = 'replaced' THEN change.payload
+                    ELSE "STEP_TRACKER".payload
+                END,
+                retry_count = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                    ELSE "STEP_TRACKER".retry_count
+                END,
+                available_ts = CASE
+                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                    ELSE "STEP_TRACKER".available_ts
+                END,
+                claimed_by = CASE
+                    WHEN change.type = 'claimed' THEN change.claimed_by
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claimed_by
+                END,
+                incarnation = CASE
+                    WHEN change.type = 'claimed' THEN change.incarnation
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".incarnation
+                END,
+                claim_token = CASE
+                    WHEN change.type = 'claimed' THEN change.claim_token
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claim_token
+                END,
+                result = CASE
+                    WHEN change.type = 'completed' THEN change.result
+                    ELSE "STEP_TRACKER".result
+                END,
+                error = CASE
+                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".error
+                END,
+                traceback = CASE
+                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".traceback
+                END,
+                task_type = CASE
+                    WHEN change.type = 'replaced' THEN change.task_type
+                    ELSE "STEP_TRACKER".task_type
+                END,
+                labels = CASE
+                    WHEN change.type = 'replaced' THEN change.labels
+                    ELSE "STEP_TRACKER".labels
+                END,
+                parents = CASE
+                    WHEN change.type = 'parents_added' THEN change.parents
+                    ELSE "STEP_TRACKER".parents
+                END,
+                start_by_ts = CASE
+                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".start_by_ts
+                END,
+                snoozes = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                    ELSE "STEP_TRACKER".snoozes
+                END,
+                checkpoint = CASE
+                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    WHEN change.type = 'replaced' THEN NULL
+                    ELSE "STEP_TRACKER".checkpoint
+                END,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = :change_id || ' settled',
+                change_type = change.type,
+                change_token = NULL,
+                changed_for = change.pod_id
+            FROM (
+                SELECT
+                    step_id, version, pod_id,
+                    CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                    NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                    NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                    CASE
+                        WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                        WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                    END AS error,
+                    NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                    NULL AS start_by_ts, NULL AS checkpoint
+                FROM (
+                    SELECT
+                        step_id, version,
+                        COALESCE(
+                            MAX(
+                                CASE
+                                    WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                        THEN parent_changed_for
+                                END
+                            ),
+                            MAX(changed_for)
+                        ) AS pod_id,
+                        COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                        COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                        MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                        MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                            AS cancelled_parent
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    WHERE status = 'waiting'
+                    GROUP BY step_id, version
+                ) AS child
+                WHERE open_parents = 0 OR lost_parents > 0
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+            more := SQLROWCOUNT;
+            IF (more > 0) THEN
+                FOR level IN 2 TO 20 DO
+                    IF (more > 0) THEN
+                        UPDATE "STEP_TRACKER"
+                        SET
+                            status = CASE change.type
+                                WHEN 'claimed' THEN 'claimed'
+                                WHEN 'completed' THEN 'completed'
+                                WHEN 'retried' THEN 'pending'
+                                WHEN 'released' THEN 'pending'
+                                WHEN 'recovered' THEN 'pending'
+                                WHEN 'failed' THEN 'failed'
+                                WHEN 'cancelled' THEN 'cancelled'
+                                WHEN 'replayed' THEN 'pending'
+                                WHEN 'ready' THEN 'pending'
+                                WHEN 'parents_added' THEN 'waiting'
+                                WHEN 'restored' THEN 'waiting'
+                                WHEN 'snoozed' THEN 'pending'
+                                WHEN 'checkpointed' THEN 'claimed'
+                                WHEN 'replaced' THEN 'pending'
+                                WHEN 'reprioritized' THEN 'pending'
+                                WHEN 'rejected' THEN 'failed'
+                            END,
+                            priority = CASE
+                                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                ELSE "STEP_TRACKER".priority
+                            END,
+                            payload = CASE
+                                WHEN change.type = 'replaced' THEN change.payload
+                                ELSE "STEP_TRACKER".payload
+                            END,
+                            retry_count = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                ELSE "STEP_TRACKER".retry_count
+                            END,
+                            available_ts = CASE
+                                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                ELSE "STEP_TRACKER".available_ts
+                            END,
+                            claimed_by = CASE
+                                WHEN change.type = 'claimed' THEN change.claimed_by
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claimed_by
+                            END,
+                            incarnation = CASE
+                                WHEN change.type = 'claimed' THEN change.incarnation
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".incarnation
+                            END,
+                            claim_token = CASE
+                                WHEN change.type = 'claimed' THEN change.claim_token
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claim_token
+                            END,
+                            result = CASE
+                                WHEN change.type = 'completed' THEN change.result
+                                ELSE "STEP_TRACKER".result
+                            END,
+                            error = CASE
+                                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                WHEN change.type IN ('completed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".error
+                            END,
+                            traceback = CASE
+                                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".traceback
+                            END,
+                            task_type = CASE
+                                WHEN change.type = 'replaced' THEN change.task_type
+                                ELSE "STEP_TRACKER".task_type
+                            END,
+                            labels = CASE
+                                WHEN change.type = 'replaced' THEN change.labels
+                                ELSE "STEP_TRACKER".labels
+                            END,
+                            parents = CASE
+                                WHEN change.type = 'parents_added' THEN change.parents
+                                ELSE "STEP_TRACKER".parents
+                            END,
+                            start_by_ts = CASE
+                                WHEN change.type = 'replaced' THEN change.start_by_ts
+                                WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".start_by_ts
+                            END,
+                            snoozes = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                ELSE "STEP_TRACKER".snoozes
+                            END,
+                            checkpoint = CASE
+                                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                WHEN change.type = 'replaced' THEN NULL
+                                ELSE "STEP_TRACKER".checkpoint
+                            END,
+                            last_update_ts = CURRENT_TIMESTAMP(),
+                            version = "STEP_TRACKER".version + 1,
+                            change_id = :change_id || ' settled',
+                            change_type = change.type,
+                            change_token = NULL,
+                            changed_for = change.pod_id
+                        FROM (
+                            SELECT
+                                step_id, version, pod_id,
+                                CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                                NULL AS result,
+                                CASE
+                                    WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                    WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                END AS error,
+                                NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
+                            FROM (
+                                SELECT
+                                    step_id, version,
+                                    COALESCE(
+                                        MAX(
+                                            CASE
+                                                WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                    THEN parent_changed_for
+                                            END
+                                        ),
+                                        MAX(changed_for)
+                                    ) AS pod_id,
+                                    COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                    COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                        AS cancelled_parent
+                                FROM (
+                                    SELECT
+                                        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                        parent.changed_for AS parent_changed_for,
+                                        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                    FROM (
+                                        SELECT
+                                            child.step_id, child.version, child.status, child.error, child.changed_for,
+                                            one.key AS parent_id, one.value::VARCHAR AS kind
+                                        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                        WHERE child.parents IS NOT NULL
+                                    ) AS edge
+                                    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                ) AS parent
+                                WHERE status = 'waiting'
+                                GROUP BY step_id, version
+                            ) AS child
+                            WHERE open_parents = 0 OR lost_parents > 0
+                        ) AS change
+                        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                        more := SQLROWCOUNT;
+                    END IF;
+                END FOR;
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                    claim_token, incarnation, result, error, traceback, checkpoint
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                        THEN available_ts END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END,
+                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE
+                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                            OR (change_type = 'cancelled'
+                                AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+                            THEN error
+                    END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id || ' settled';
+            END IF;
+        END IF;
+    END IF;
+    LET spawned RESULTSET := (SELECT
+        own.state, DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
+        step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+        DATE_PART(epoch_microsecond, step.created_ts),
+        DATE_PART(epoch_microsecond, step.last_update_ts),
+        DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+        step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+        step.task_type, step.key, step.unique_key,
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout, step.parents,
+        step.workflow_id, step.spawned_by, DATE_PART(epoch_microsecond, step.start_by_ts),
+        step.snoozes, step.checkpoint, step.progress
+    FROM (SELECT :state AS state) AS own
+    LEFT JOIN (
+        SELECT
+            step_id, status, priority, payload, retry_count, max_retries, created_ts,
+            last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
+            traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout,
+            parents, workflow_id, spawned_by, start_by_ts, snoozes, checkpoint, progress
+        FROM "STEP_TRACKER" AS owner
+        WHERE step_id IN (
+                SELECT value:step_id::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            )
+            OR (
+                unique_key IN (
+                    SELECT value:unique_key::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                )
+                AND (
+                    owner.status NOT IN ('completed', 'failed', 'cancelled')
+                    OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                )
+            )
+            OR step_id IN (SELECT submitted.parent_id FROM (
+                SELECT new.submission_id, one.key AS parent_id
+                FROM (
+                    SELECT
+                        value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+                WHERE new.parents IS NOT NULL
+            ) AS submitted)
+    ) AS step ON own.state = 1);
+    IF (state = 2) THEN
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    RETURN TABLE(spawned);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
 -- snowflake/procedures/submit
 CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_9"(
     submissions VARCHAR,

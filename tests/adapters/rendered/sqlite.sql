@@ -824,14 +824,6 @@ UPDATE step_tracker
 SET is_queued = 1
 WHERE status = 'pending' AND is_queued = 0 AND retry_count > 0 AND last_update_ts > :now;
 
--- sqlite/moments
--- When events of some types happened to steps.
-SELECT step_id, type, event_ts
-FROM step_events
-WHERE step_id IN (SELECT value FROM json_each(:step_ids))
-    AND type IN (SELECT value FROM json_each(:types))
-ORDER BY step_id, version;
-
 -- sqlite/newest_dead_letters
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
@@ -1297,6 +1289,19 @@ WHERE child.parents IS NOT NULL AND child.status IN ('pending', 'waiting', 'clai
     AND child.status = 'waiting' AND child.version >= :least_version
     AND parent.key IN (SELECT value FROM json_each(:parent_ids));
 
+-- sqlite/waiting_below
+-- The steps that depend on one of these, or on others of them, and so on down.
+WITH RECURSIVE below (step_id) AS (
+    SELECT dependency.child_id
+    FROM json_each(:step_ids) AS parent
+    CROSS JOIN dependencies AS dependency ON dependency.parent_id = parent.value
+    UNION
+    SELECT dependency.child_id
+    FROM below
+    CROSS JOIN dependencies AS dependency ON dependency.parent_id = below.step_id
+)
+SELECT step_id FROM below;
+
 -- sqlite/waiting_by_type
 -- How many steps of each queue and task type wait for others.
 SELECT queue, task_type, count(*)
@@ -1358,15 +1363,6 @@ FROM waiting;
 SELECT value
 FROM json_each(:step_ids)
 WHERE EXISTS (SELECT 1 FROM dependencies WHERE child_id = value);
-
--- sqlite/workflow_steps
--- The steps of a workflow after the row :after.
-SELECT step.rowid, step.step_id, step.status, step.task_type, step.retry_count, step.created_ts,
-    step.last_update_ts, step.parents, step.spawned_by, substr(step.error, 1, 500)
-FROM step_tracker AS step INDEXED BY step_tracker_workflow
-WHERE step.workflow_id = :workflow_id AND step.rowid > :after
-ORDER BY step.rowid
-LIMIT :limit;
 
 -- sqlite/write_progress
 -- Write what the function of a claimed step reports.
