@@ -21,6 +21,7 @@ from fleet_q.core.queues import Queue, QueueEvent
 from fleet_q.core.schedules import Schedule, ScheduleEvent
 from fleet_q.core.search import StepSummary
 from fleet_q.core.step import Outcome, Step, Submit
+from fleet_q.core.workflows import WorkflowStep
 from fleet_q.sql.lists import Columns, Effect, Rows, Type
 
 Facts = Mapping[str, type[Fact]]
@@ -118,5 +119,6 @@ ROWS: Final = Rows(
     effects={event: _effect(event) for event in EFFECTS},
     submission=columns_of(Submit),
     summary=columns_of(StepSummary),
+    workflow=columns_of(WorkflowStep),
     outcome={"type": "text", **columns_of(*get_args(Outcome), without=NO_COLUMNS)},
 )

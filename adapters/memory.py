@@ -36,6 +36,13 @@ from fleet_q.core.schedules import Schedule, ScheduleEvent
 from fleet_q.core.search import StepFilter, StepList, StepSummary
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due, is_expired
 from fleet_q.core.step_by_step import StepByStep
+from fleet_q.core.workflows import (
+    MOMENTS,
+    Moment,
+    WorkflowPage,
+    WorkflowStep,
+)
+from fleet_q.core.workflows import page as workflow_page
 
 T = TypeVar("T")
 
@@ -264,6 +271,22 @@ class MemoryTransaction(StepByStep):
         return search.page(
             self.at, [StepSummary.of(step) for step in latest], limit, len(self._db.steps)
         )
+
+    def workflow_steps(self, workflow_id: str, limit: int, cursor: str | None) -> WorkflowPage:
+        after = cursor or ""
+        selected = (
+            step
+            for step in self._db.steps.values()
+            if step.workflow_id == workflow_id and step.step_id > after
+        )
+        steps = heapq.nsmallest(limit, selected, key=lambda step: step.step_id)
+        moments = (
+            Moment(step.step_id, event.fact.type, event.at)
+            for step in steps
+            for event in self._db.step_log[step.step_id]
+            if event.fact.type in MOMENTS
+        )
+        return workflow_page(self.at, map(WorkflowStep.of, steps), moments, limit)
 
     def counts(self) -> dict[StepStatus, int]:
         return {status: len(self._db.by_status[status]) for status in STEP_STATUSES}

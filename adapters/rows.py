@@ -20,6 +20,7 @@ from fleet_q.core.queues import QUEUE_EVENT_TYPES, Queue, QueueEvent
 from fleet_q.core.schedules import SCHEDULE_EVENT_TYPES, Schedule, ScheduleEvent
 from fleet_q.core.search import StepFilter
 from fleet_q.core.step import Outcome, Step
+from fleet_q.core.workflows import MOMENTS, WorkflowStep
 from fleet_q.sql.lists import Columns
 
 Row = Sequence[Any]
@@ -197,6 +198,12 @@ def filter_values(step_filter: StepFilter) -> dict[str, Any]:
         "submitted_from": step_filter.submitted_from,
         "submitted_before": step_filter.submitted_before,
     }
+
+
+def moments_of(steps: Sequence[WorkflowStep]) -> dict[str, Any]:
+    """The values of ``moments.sql`` for these steps."""
+    step_ids = [step.step_id for step in steps]
+    return {"step_ids": encode(step_ids), "types": encode(MOMENTS)}
 
 
 def encode(value: Any) -> str:

@@ -27,6 +27,23 @@ class UnknownStep(FleetQError, LookupError):
         self.step_id = step_id
 
 
+class UnknownWorkflow(FleetQError, LookupError):
+    """No step belongs to this workflow."""
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"no step belongs to workflow {workflow_id!r}")
+        self.workflow_id = workflow_id
+
+
+class WorkflowNotCompleted(FleetQError):
+    """A workflow ended as ``status``: not all of its steps were completed."""
+
+    def __init__(self, workflow_id: str, status: str, counts: str) -> None:
+        super().__init__(f"workflow {workflow_id!r} is {status}: {counts}")
+        self.workflow_id = workflow_id
+        self.status = status
+
+
 class UnknownSchedule(FleetQError, LookupError):
     """There is no schedule of this name."""
 

@@ -32,6 +32,7 @@ from fleet_q.core.rebuild import rebuild
 from fleet_q.core.schedules import ScheduleEvent, ScheduleList, ScheduleWrite
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Cancel, Change, Recover, Replay, SaveCheckpoint, Step, Submit
+from fleet_q.core.workflows import WorkflowPage
 
 
 class EventStore:
@@ -192,6 +193,12 @@ class EventStore:
     ) -> StepList:
         with self._database.read() as tx:
             return tx.list_steps(step_filter, limit, cursor)
+
+    def workflow_steps(
+        self, workflow_id: str, limit: int, cursor: str | None = None
+    ) -> WorkflowPage:
+        with self._database.read() as tx:
+            return tx.workflow_steps(workflow_id, limit, cursor)
 
     def step_events(self) -> Iterator[StepEvent]:
         with self._database.snapshot() as tx:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from fleet_q.core.dependencies import parents_of
 from fleet_q.core.lifecycle import FINAL, STEP_STATUSES, StepStatus
+from fleet_q.core.step import Step
 
 WorkflowStatus = Literal["running", "completed", "failed", "cancelled"]
 
@@ -36,6 +38,13 @@ class WorkflowStep(msgspec.Struct, frozen=True, gc=False):
     spawned_by: str | None
     error: str | None
 
+    @classmethod
+    def of(cls, step: Step) -> WorkflowStep:
+        """What a workflow shows of ``step``."""
+        columns = {name: getattr(step, name) for name in cls.__struct_fields__}
+        columns["error"] = step.error and step.error[:MAX_ERROR_LENGTH]
+        return cls(**columns)
+
 
 class Moment(NamedTuple):
     """When an event of :data:`MOMENTS` happened to a step."""
@@ -53,6 +62,16 @@ class WorkflowPage(msgspec.Struct, frozen=True):
     steps: tuple[WorkflowStep, ...]
     moments: tuple[Moment, ...]
     cursor: str | None
+
+
+def page(
+    at: int, steps: Iterable[WorkflowStep], moments: Iterable[Moment], limit: int
+) -> WorkflowPage:
+    """The page with the steps that a query for up to ``limit`` returned, by id. If there are fewer,
+    it is the last."""
+    found = tuple(steps)
+    cursor = found[-1].step_id if found and len(found) == limit else None
+    return WorkflowPage(at, found, tuple(moments), cursor)
 
 
 class TimedStep(msgspec.Struct, frozen=True):
@@ -207,6 +226,50 @@ def critical_path(steps: Sequence[TimedStep], at: int) -> list[str]:
         path.append(step.step_id)
         step = _last_ended(step, by_id)
     return path[::-1]
+
+
+def parents_first(steps: Sequence[TimedStep]) -> list[TimedStep]:
+    """The steps, each after its parents."""
+    by_id = {each.step_id: each for each in steps}
+    graph = {each.step_id: each.parents for each in steps}
+    return [by_id[step_id] for step_id in TopologicalSorter(graph).static_order()]
+
+
+class WorkflowState(msgspec.Struct, frozen=True):
+    """A workflow as it was at store time ``at``: its steps in the order of their submission, and as
+    a tree, how many are in each status, and what took longest."""
+
+    at: int
+    status: WorkflowStatus
+    counts: dict[StepStatus, int]
+    steps: list[TimedStep]
+    tree: list[TreeStep]
+    critical_path: list[str]
+
+    @classmethod
+    def of(cls, at: int, steps: Iterable[WorkflowStep], moments: Iterable[Moment]) -> WorkflowState:
+        """The state of the workflow with these steps, of which there is one at least."""
+        in_order = timed(steps, moments)
+        counts = count(in_order)
+        path = critical_path(in_order, at)
+        return cls(at, status_of(counts), counts, in_order, tree(in_order), path)
+
+    @property
+    def created_ts(self) -> int:
+        """When its first step was submitted."""
+        return self.steps[0].step.created_ts
+
+    @property
+    def ended_ts(self) -> int | None:
+        """When its last step ended; ``None`` while one is open."""
+        if self.status == "running":
+            return None
+        return max(each.step.last_update_ts for each in self.steps)
+
+    @property
+    def took(self) -> int:
+        """The microseconds from its submission to its end, or until now."""
+        return max(0, (self.ended_ts or self.at) - self.created_ts)
 
 
 _IMPORTANCE: Final[Mapping[StepStatus, int]] = {"failed": 0, "claimed": 2}

@@ -33,7 +33,8 @@ class Rows(NamedTuple):
     ``pod_event``, ``queue_event`` and ``schedule_event`` those of their logs. ``facts`` has,
     for each type of event, its own columns of the step log, and ``effects`` its effect on a
     step. ``submission`` and ``outcome`` are the fields of the commands that submit and
-    acknowledge steps. ``summary`` are the columns of a step that a list shows.
+    acknowledge steps. ``summary`` are the columns of a step that a list shows, and ``workflow``
+    those that a workflow shows.
     """
 
     step: Columns
@@ -49,6 +50,7 @@ class Rows(NamedTuple):
     submission: Columns
     outcome: Columns
     summary: Columns
+    workflow: Columns
 
     @property
     def changing(self) -> list[str]:
@@ -83,6 +85,7 @@ def sqlite(rows: Rows) -> Lists:
         lists[f"{table}_columns"] = lists[f"{table}_names"] = _same(columns)
         lists[f"{table}_values"] = _each(columns, ":{}")
     lists["summary_columns"] = _each(rows.summary, "step.{}")
+    lists["workflow_columns"] = _each(rows.workflow, "step.{}")
     for event, fact in rows.facts.items():
         lists[f"{event}_names"] = _same(fact)
         lists[f"{event}_values"] = _each(fact, ":{}")
@@ -111,10 +114,12 @@ def snowflake(rows: Rows) -> Lists:
                 for place, (column, type_) in enumerate(columns.items())
             }
         )
-    lists["summary_names"] = _same(rows.summary)
-    lists["summary_columns"] = ColumnList(
-        {column: _read(f"step.{column}", type_) for column, type_ in rows.summary.items()}
-    )
+    for name in ("summary", "workflow"):
+        shown: Columns = getattr(rows, name)
+        lists[f"{name}_names"] = _same(shown)
+        lists[f"{name}_columns"] = ColumnList(
+            {column: _read(f"step.{column}", type_) for column, type_ in shown.items()}
+        )
     submitted = rows.facts["submitted"]
     lists["submitted_names"] = _same(submitted)
     lists["submitted_values"] = ColumnList(

@@ -29,7 +29,7 @@ from fleet_q.adapters.snowflake.stats import to_stats
 from fleet_q.adapters.snowflake.submit import submit
 from fleet_q.adapters.snowflake.sync import Sync
 from fleet_q.adapters.snowflake.traits import TRAITS
-from fleet_q.core import search
+from fleet_q.core import search, workflows
 from fleet_q.core import step as steps
 from fleet_q.core.dependencies import parents_of
 from fleet_q.core.errors import StaleClaim, StoreError
@@ -57,6 +57,7 @@ from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.schedules import ScheduleEvent, ScheduleList, ScheduleWrite
 from fleet_q.core.search import StepFilter, StepList, StepSummary
 from fleet_q.core.step import Cancel, Change, Recover, Replay, SaveCheckpoint, Step, Submit
+from fleet_q.core.workflows import Moment, WorkflowPage, WorkflowStep
 
 PATIENCE: Final = 60.0
 """Seconds for which a call is retried before it raises ``StoreUnavailable``."""
@@ -285,6 +286,16 @@ class SnowflakeStore:
         )
         steps = [StepSummary(*row[1:]) for row in found if row[1] is not None]
         return search.page(found[0][0], steps, limit, len(steps))
+
+    def workflow_steps(
+        self, workflow_id: str, limit: int, cursor: str | None = None
+    ) -> WorkflowPage:
+        found = self._calls.query(
+            "workflow_steps", workflow_id=workflow_id, after=cursor or "", limit=limit
+        )
+        steps = [WorkflowStep(*row[1:]) for row in found if row[1] is not None]
+        moments = self._calls.query("moments", **rows.moments_of(steps)) if steps else []
+        return workflows.page(found[0][0], steps, (Moment(*row) for row in moments), limit)
 
     def step_events(self) -> Iterator[StepEvent]:
         return map(rows.to_step_event, self.session.stream("step_events"))

@@ -50,6 +50,7 @@ from fleet_q.core.step import (
     steps_to_claim,
 )
 from fleet_q.core.step_by_step import EXPIRE_BATCH
+from fleet_q.core.workflows import Moment, WorkflowPage, WorkflowStep
 from fleet_q.sql.render import by_place
 
 Row = Sequence[Any]
@@ -207,6 +208,15 @@ class SqliteTransaction(SqliteDependencies):
 
     def list_steps(self, step_filter: StepFilter, limit: int, cursor: str | None) -> StepList:
         return search.list_steps(self._run, self.at, step_filter, limit, cursor)
+
+    def workflow_steps(self, workflow_id: str, limit: int, cursor: str | None) -> WorkflowPage:
+        values = {"workflow_id": workflow_id, "after": int(cursor or 0), "limit": limit}
+        found = self._run("workflow_steps", values).fetchall()
+        steps = tuple(WorkflowStep(*row[1:]) for row in found)
+        more = str(found[-1][0]) if found and len(found) == limit else None
+        wanted = rows.moments_of(steps)
+        moments = tuple(Moment(*row) for row in self._run("moments", wanted))
+        return WorkflowPage(self.at, steps, moments, more)
 
     def counts(self) -> dict[StepStatus, int]:
         *counts, (_, total) = self._run("counts")

@@ -38,6 +38,7 @@ from fleet_q.core.step import (
     Step,
     Submit,
 )
+from fleet_q.core.workflows import WorkflowPage
 
 
 class Transaction(Protocol):
@@ -93,6 +94,9 @@ class Transaction(Protocol):
 
     def list_steps(self, step_filter: StepFilter, limit: int, cursor: str | None) -> StepList:
         """See :meth:`Store.list_steps`."""
+
+    def workflow_steps(self, workflow_id: str, limit: int, cursor: str | None) -> WorkflowPage:
+        """See :meth:`Store.workflow_steps`."""
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str

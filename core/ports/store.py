@@ -32,6 +32,7 @@ from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.schedules import ScheduleEvent, ScheduleList, ScheduleWrite
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Change, Recover, SaveCheckpoint, Step, Submit
+from fleet_q.core.workflows import WorkflowPage
 
 
 class StoreTraits(msgspec.Struct, frozen=True):
@@ -190,6 +191,12 @@ class Store(Protocol):
         """A page of the steps that a filter selects, up to ``limit``, the latest submission first.
         ``cursor`` is that of the previous page. While steps are added, no page skips or repeats
         another step."""
+
+    def workflow_steps(
+        self, workflow_id: str, limit: int, cursor: str | None = None
+    ) -> WorkflowPage:
+        """Up to ``limit`` steps of a workflow, in an order that the store chooses. ``cursor`` is
+        that of the previous page."""
 
     def step_events(self) -> Iterator[StepEvent]:
         """All step events, ordered by id and version, read from one snapshot."""

@@ -29,6 +29,7 @@ from fleet_q.services.app.search import Search
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.starting import start_pod, start_pod_by_hand
 from fleet_q.services.app.tasks import Task, check_name
+from fleet_q.services.app.workflows import Workflows
 from fleet_q.services.worker.pod_thread import Pod
 
 P = ParamSpec("P")
@@ -158,6 +159,11 @@ class FleetQ(Queue, Search, Admin):
         task = Task(self, None, function, max_retries=None, timeout=None, process=False)
         self._registry.add(task)
         return function
+
+    @property
+    def workflows(self) -> Workflows:
+        """The workflows in the app's store."""
+        return Workflows(self)
 
     @property
     def runs_steps(self) -> bool:

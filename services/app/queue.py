@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Unpack
+from typing import Any, Unpack
 
 from fleet_q.adapters.ids import new_step_id
 from fleet_q.core.errors import InvalidInput, UnknownStep
@@ -15,13 +14,10 @@ from fleet_q.core.submission import TASK_TYPE, After, check_id, submission
 from fleet_q.services.app import on_connection
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import submit_all
-from fleet_q.services.app.context import PermanentFailure, current
+from fleet_q.services.app.polling import check_may_wait, poll
 from fleet_q.services.app.submitter import CommandOptions
 from fleet_q.services.app.views import EventView, StepView
 from fleet_q.services.app.workflow import Workflow
-
-_WAIT_SHORTEST: Final = 0.005
-_WAIT_LONGEST: Final = 1.0
 
 
 class Queue(AppBase):
@@ -237,25 +233,13 @@ class Queue(AppBase):
         Called in a function of this app it raises :class:`PermanentFailure`, because the step may
         need the very slot that waits for it.
         """
-        context = current.get()
-        if context is not None and context.app is self:
-            raise PermanentFailure(
-                f"step {context.step_id!r} waits for step {step_id!r} of the same app, which may"
-                " need its slot; let the second step submit the work that follows it instead"
-            )
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = _WAIT_SHORTEST
-        while not (step := self.status(step_id)).is_final:
-            if deadline is not None:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(
-                        f"step {step_id!r} is still {step.status} after {timeout:g} s"
-                    )
-                pause = min(pause, left)
-            time.sleep(pause)
-            pause = min(pause * 1.5, _WAIT_LONGEST)
-        return step
+        check_may_wait(self, f"step {step_id!r}")
+        return poll(
+            lambda: self.status(step_id),
+            lambda step: step.is_final,
+            timeout,
+            lambda step: f"step {step_id!r} is still {step.status}",
+        )
 
     def queue(self) -> dict[StepStatus, int]:
         """Return the number of steps in each status."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -165,6 +165,13 @@ class Search(AppBase):
         change_of = partial(Reprioritize, priority=priority)
         return self._change(change_of, selected, dry_run, on_batch)
 
+    def change_allowed(self, commands: Sequence[Change]) -> list[str]:
+        """Carry out those of the commands, which are all alike but for the step, that the lifecycle
+        allows, in one transaction. Returns the ids of the steps that changed."""
+        changed = self.store.change_allowed(commands)
+        self._work_arrived()
+        return changed
+
     def _change(
         self,
         change_of: Callable[[str], Change],
@@ -177,8 +184,7 @@ class Search(AppBase):
             if dry_run:
                 changed = len(step_ids)
             else:
-                changed = len(self.store.change_allowed([change_of(each) for each in step_ids]))
-                self._work_arrived()
+                changed = len(self.change_allowed([change_of(each) for each in step_ids]))
             total += changed
             on_batch(changed)
         return total

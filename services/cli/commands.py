@@ -45,6 +45,7 @@ from fleet_q.services.cli.simulate import simulate_commands
 from fleet_q.services.cli.steps import steps_commands
 from fleet_q.services.cli.store import store_commands
 from fleet_q.services.cli.submit import submit_command
+from fleet_q.services.cli.workflow import workflow_commands
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.reaping import reap_orphans
 
@@ -63,6 +64,7 @@ cli.add_typer(dlq, name="dlq")
 cli.add_typer(queue_commands, name="queue")
 cli.add_typer(schedule_commands, name="schedules")
 cli.add_typer(steps_commands, name="steps")
+cli.add_typer(workflow_commands, name="workflow")
 cli.add_typer(submit_command)
 cli.add_typer(pods_commands)
 cli.add_typer(store_commands)

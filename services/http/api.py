@@ -38,6 +38,7 @@ from fleet_q.services.http.models import (
 from fleet_q.services.http.route import locked_router
 from fleet_q.services.http.schedules import add_schedules
 from fleet_q.services.http.steps import add_steps
+from fleet_q.services.http.workflows import add_workflows
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
@@ -63,6 +64,7 @@ def create_http(
     locked = locked_router(keys)
     _add_steps(locked, fleet)
     add_steps(locked, fleet)
+    add_workflows(locked, fleet)
     _add_queues(locked, fleet)
     add_schedules(locked, fleet)
     if lease:

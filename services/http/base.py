@@ -24,6 +24,7 @@ log = CarefulLogger("fleet_q.http")
 
 _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
     (errors.UnknownStep, 404),
+    (errors.UnknownWorkflow, 404),
     (errors.UnknownSchedule, 404),
     (errors.LastStepNotEnded, 409),
     (errors.StepConflict, 409),

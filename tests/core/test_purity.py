@@ -18,6 +18,7 @@ PURE: Final = {
     "contextlib",
     "enum",
     "functools",
+    "graphlib",
     "itertools",
     "json",
     "math",

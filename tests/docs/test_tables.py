@@ -109,7 +109,7 @@ def documented_routes(document: str, heading: str) -> set[str]:
 
 def routes_of(http: FastAPI) -> set[str]:
     return {
-        f"{method.upper()} {path.replace('{step_id}', '{id}')}"
+        f"{method.upper()} {re.sub('{(step|workflow)_id}', '{id}', path)}"
         for path, methods in http.openapi()["paths"].items()
         for method in methods
         if method != "head"

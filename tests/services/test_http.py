@@ -349,7 +349,7 @@ def test_unknown_paths_steps_and_methods_have_their_status(
 
 
 ENDPOINTS = [
-    (method.upper(), path.format(step_id="x", name="x"))
+    (method.upper(), path.format(step_id="x", workflow_id="x", name="x"))
     for path, methods in create_http(FleetQ("memory://", settings=QUICK)).openapi()["paths"].items()
     for method in methods
 ]
@@ -423,6 +423,8 @@ def test_openapi_describes_every_endpoint(http: TestClient) -> None:
         "/queues/{name}/pause", "/queues/{name}/resume", "/queues/{name}/history",
         "/schedules", "/schedules/{name}", "/schedules/{name}/pause", "/schedules/{name}/resume",
         "/schedules/{name}/trigger", "/schedules/{name}/next", "/schedules/{name}/history",
+        "/workflows/{workflow_id}", "/workflows/{workflow_id}/cancel",
+        "/workflows/{workflow_id}/retry",
     }  # fmt: skip
     assert http.get("/docs").status_code == 200
 

@@ -2365,6 +2365,14 @@ WHERE "SYNC_REQUESTS".pod_id = marked.pod_id
     AND "SYNC_REQUESTS".incarnation = marked.incarnation
     AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
 
+-- snowflake/moments
+-- When events of some types happened to steps.
+SELECT step_id, type, DATE_PART(epoch_microsecond, event_ts)
+FROM "STEP_EVENTS"
+WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
+    AND type IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:types))))
+ORDER BY step_id, version;
+
 -- snowflake/needed_above
 -- The steps for which those of the steps wait that do wait, as a JSON list.
 SELECT '[' || COALESCE(LISTAGG(DISTINCT TO_JSON(TO_VARIANT(edge.parent_id)), ','), '') || ']'
@@ -4482,3 +4490,20 @@ WHERE queue = :queue AND version = :new_version - 1;
 
 -- snowflake/use_schema
 USE SCHEMA {database}.{schema};;
+
+-- snowflake/workflow_steps
+-- The steps of a workflow with ids after :after, by id.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    step.step_id, step.status, step.task_type, step.retry_count,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts), step.parents, step.spawned_by, step.error
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN (
+    SELECT step_id, status, task_type, retry_count, created_ts, last_update_ts, parents, spawned_by,
+        SUBSTR(error, 1, 500) AS error
+    FROM "STEP_TRACKER"
+    WHERE workflow_id = :workflow_id AND step_id > :after
+    QUALIFY ROW_NUMBER() OVER (ORDER BY step_id) <= :limit
+) AS step ON TRUE
+ORDER BY step.step_id;

@@ -824,6 +824,14 @@ UPDATE step_tracker
 SET is_queued = 1
 WHERE status = 'pending' AND is_queued = 0 AND retry_count > 0 AND last_update_ts > :now;
 
+-- sqlite/moments
+-- When events of some types happened to steps.
+SELECT step_id, type, event_ts
+FROM step_events
+WHERE step_id IN (SELECT value FROM json_each(:step_ids))
+    AND type IN (SELECT value FROM json_each(:types))
+ORDER BY step_id, version;
+
 -- sqlite/newest_dead_letters
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
@@ -1363,6 +1371,15 @@ FROM waiting;
 SELECT value
 FROM json_each(:step_ids)
 WHERE EXISTS (SELECT 1 FROM dependencies WHERE child_id = value);
+
+-- sqlite/workflow_steps
+-- The steps of a workflow after the row :after.
+SELECT step.rowid, step.step_id, step.status, step.task_type, step.retry_count, step.created_ts,
+    step.last_update_ts, step.parents, step.spawned_by, substr(step.error, 1, 500)
+FROM step_tracker AS step INDEXED BY step_tracker_workflow
+WHERE step.workflow_id = :workflow_id AND step.rowid > :after
+ORDER BY step.rowid
+LIMIT :limit;
 
 -- sqlite/write_progress
 -- Write what the function of a claimed step reports.
