@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from itertools import islice
+from math import isfinite
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
@@ -197,7 +198,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _shown(value: object, most: int) -> object:
     if not isinstance(value, str):
-        return value if isinstance(value, int) or value == value else str(value)
+        return value if isinstance(value, int) or isfinite(cast(float, value)) else str(value)
     text = value.encode("utf-8", "backslashreplace").decode()
     if size_of(text) <= most:
         return text

@@ -9,6 +9,7 @@ import msgspec
 
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.step import Step
+from fleet_q.core.stored_json import labels_of
 from fleet_q.core.submission import labels_json
 
 MAX_ERROR_LENGTH: Final = 500
@@ -55,7 +56,7 @@ class StepFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     def labels_are_in(self, labels: str | None) -> bool:
         """Whether a step with these labels, a JSON text, has all labels of the filter."""
-        stored: dict[str, str] = msgspec.json.decode(labels or "{}")
+        stored = labels_of(labels)
         return all(stored.get(name) == text for name, text in self.labels)
 
     def label_pairs(self) -> list[str]:

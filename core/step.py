@@ -19,6 +19,7 @@ from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepC
 from fleet_q.core.events import DEFAULT_QUEUE, Event, StepEvent, StepFact
 from fleet_q.core.lifecycle import EFFECTS, STEP, StepStatus
 from fleet_q.core.sizes import size_of
+from fleet_q.core.stored_json import value_of
 
 DIED: Final = "pod {} died while it held the step"
 """The error of an attempt whose pod died; a format string for the pod's id."""
@@ -643,4 +644,4 @@ def _same_json(one: str, other: str) -> bool:
 
 
 def _canonical(text: str) -> bytes:
-    return msgspec.json.encode(msgspec.json.decode(text), order="sorted")
+    return msgspec.json.encode(value_of(text), order="sorted")

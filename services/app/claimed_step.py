@@ -8,11 +8,10 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.step import Complete, Outcome, Release, Step
+from fleet_q.core.stored_json import labels_of, object_of
 from fleet_q.core.submission import check_seconds, to_json
 from fleet_q.services.app.checkpoint import Checkpoint, Saver, progress_json
 from fleet_q.services.app.children import Children
@@ -117,7 +116,7 @@ class ClaimedStep:
     def payload(self) -> dict[str, Any]:
         """The payload, decoded at the first use."""
         if self._payload is None:
-            self._payload = msgspec.json.decode(self._step.payload)
+            self._payload = object_of(self._step.payload)
         return self._payload
 
     @property
@@ -138,7 +137,7 @@ class ClaimedStep:
     @property
     def labels(self) -> dict[str, str]:
         """The labels that the step was submitted with."""
-        return msgspec.json.decode(self._step.labels or "{}", type=dict[str, str])
+        return labels_of(self._step.labels)
 
     @property
     def attempt(self) -> int:

@@ -16,6 +16,7 @@ from fleet_q.core.lifecycle import STEP, STEP_STATUSES, StepStatus
 from fleet_q.core.retry import MICROS
 from fleet_q.core.search import StepFilter, StepSummary
 from fleet_q.core.step import Cancel, Change, Replay, Reprioritize
+from fleet_q.core.stored_json import labels_of
 from fleet_q.core.submission import check_id, check_labels, check_priority
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.views import progress_of, timestamp
@@ -85,7 +86,7 @@ class StepRow:
             running_for=None if claimed_ts is None else max(0, at - claimed_ts) / MICROS,
             pod_id=step.claimed_by,
             workflow_id=step.workflow_id,
-            labels={} if step.labels is None else msgspec.json.decode(step.labels),
+            labels=labels_of(step.labels),
             unique_key=step.unique_key,
             progress=progress_of(step),
             error=next(iter((step.error or "").splitlines()), None),

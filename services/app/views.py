@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from fleet_q.core.dependencies import Kind, parents_of
+from fleet_q.core.effects import json_text
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import FINAL, POD_STATUSES, STEP_STATUSES, PodStatus, StepStatus
@@ -17,6 +18,7 @@ from fleet_q.core.pod import Pod
 from fleet_q.core.retry import MICROS
 from fleet_q.core.search import StepSummary
 from fleet_q.core.step import Step
+from fleet_q.core.stored_json import labels_of, object_of, value_of
 
 
 def timestamp(micros: int) -> str:
@@ -72,21 +74,21 @@ class StepView:
             step_id=step.step_id,
             status=step.status,
             claimed_by=step.claimed_by,
-            payload=msgspec.json.decode(step.payload),
+            payload=object_of(step.payload),
             retry_count=step.retry_count,
             max_retries=step.max_retries,
             priority=step.priority,
             created_ts=timestamp(step.created_ts),
             last_update_ts=timestamp(step.last_update_ts),
             available_ts=timestamp(step.available_ts or _claimable_since(step)),
-            result=None if step.result is None else msgspec.json.decode(step.result),
+            result=None if step.result is None else value_of(step.result),
             error=step.error,
             traceback=step.traceback,
             queue=step.queue,
             task_type=step.task_type or None,
             key=step.key,
             unique_key=step.unique_key,
-            labels={} if step.labels is None else msgspec.json.decode(step.labels),
+            labels=labels_of(step.labels),
             timeout=None if step.timeout is None else step.timeout / MICROS,
             parents=parents_of(step.parents),
             workflow_id=step.workflow_id,
@@ -127,12 +129,24 @@ class EventView:
     @classmethod
     def of(cls, event: StepEvent | PodEvent) -> EventView:
         """Make the view of ``event``."""
-        data = msgspec.json.decode(msgspec.json.encode(event.fact))
+        data = _data_of(event)
         if "available_ts" in data:  # 0 or null: claimable at once
             data["available_ts"] = data["available_ts"] or event.at
         if data.get("timeout") is not None:
             data["timeout"] /= MICROS
         return cls(event.version, data.pop("type"), precise(event.at), event.pod_id, data)
+
+
+def _data_of(event: StepEvent | PodEvent) -> dict[str, Any]:
+    """The fields of the event's fact, and its ``type``."""
+    fact = event.fact
+    try:
+        data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(fact))
+    except (msgspec.DecodeError, RecursionError):  # one of them is no JSON
+        data = {"type": fact.type}
+        for name, value in asdict(fact).items():
+            data[name] = value_of(json_text(value)) if isinstance(value, msgspec.Raw) else value
+    return data
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
 from pydantic import BaseModel, Field, JsonValue
 
 from fleet_q.core.settings import MAX_SECONDS
 from fleet_q.core.step import Step
+from fleet_q.core.stored_json import labels_of, object_of
 from fleet_q.services.app.checkpoint import MAX_PROGRESS_LENGTH, saved_of
 from fleet_q.services.app.consumer import MOST_CLAIMED
 from fleet_q.services.app.description import LONGEST_ERROR
@@ -69,11 +69,11 @@ class LeasedStep(BaseModel):
         return cls(
             step_id=step.step_id,
             claim_token=step.claim_token,
-            payload=msgspec.json.decode(step.payload),
+            payload=object_of(step.payload),
             task_type=step.task_type or None,
             queue=step.queue,
             key=step.key,
-            labels=msgspec.json.decode(step.labels or "{}"),
+            labels=labels_of(step.labels),
             priority=step.priority,
             attempt=step.attempt,
             max_retries=step.max_retries,
