@@ -32,7 +32,9 @@ def object_of(text: str) -> dict[str, Any]:
 
 def labels_of(text: str | None) -> dict[str, str]:
     """The labels of a step, from its column ``labels``; likewise."""
+    if text is None:
+        return {}
     try:
-        return {} if text is None else _decode_texts(text)
+        return _decode_texts(text)
     except _INVALID:
         return {INVALID_JSON: text}
