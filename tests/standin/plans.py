@@ -1,15 +1,15 @@
 """Plans of statements, made once for each text: kind, tables, and the translation for DuckDB.
 
-fakesnow needs about ten milliseconds to translate a statement, far more than DuckDB needs to run
-it, so a plan keeps the translation. Values are bound by name (``?`` becomes ``$p1``, ``$p2``), and
-so are the time and the properties of the session.
+fakesnow needs some thirty milliseconds to translate a statement, far more than DuckDB needs to run
+it, so a plan keeps the translation, in memory and on disk. Values are bound by name (``?`` becomes
+``$p1``, ``$p2``), and so are the time and the properties of the session.
 """
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import duckdb
@@ -18,7 +18,7 @@ from fakesnow.statement_type import statement_type_id
 from sqlglot import Expr, exp, parse_one
 from sqlglot.errors import ParseError
 
-from . import procedures, trees
+from . import plan_files, procedures, trees
 from .errors import SnowflakeError
 from .log import WRITES
 from .tokens import tokens
@@ -153,7 +153,7 @@ class Plans:
             return Plan(about_procedures)
         plan = self._plans.get(text)
         if plan is None:
-            plan = self._plans[text] = _plan(text, connection)
+            plan = self._plans[text] = _stored_plan(text, connection)
             if len(self._plans) > KEPT:
                 self._plans.popitem(last=False)
         else:
@@ -176,6 +176,16 @@ def with_names_inlined(text: str, values: list[Any]) -> tuple[str, list[Any]]:
         else:
             kept.append(values[number])
     return "".join(inlined) + text[position:], kept
+
+
+def _stored_plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
+    key = f"{connection.database} {text}"
+    plan: Plan | None = plan_files.load(key)
+    if plan is not None:
+        return replace(plan, statement=_parsed(plan.sql, connection))
+    plan = _plan(text, connection)
+    plan_files.store(key, replace(plan, statement=None))
+    return plan
 
 
 def _plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
