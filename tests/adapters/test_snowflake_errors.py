@@ -35,7 +35,7 @@ from tests.submitted import are_new
 from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.connector]
 
 T = TypeVar("T")
 

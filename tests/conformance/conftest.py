@@ -21,14 +21,23 @@ QUICK_ON_SLOW_STORES: Final = (
 """Modules in which the first case of each test is not marked slow on a store with slow calls."""
 
 
+WHOLE_WITH_EACH_CONNECTOR: Final = ("test_text", "test_threads", "test_fork", "test_stateful")
+"""Modules of which all runs with each line of Snowflake's connector. Of others that are not quick,
+one test does: it makes their calls."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    has_quick_case = set()
+    met = set()
     for item in items:
         if isinstance(item, pytest.Function) and _has_slow_calls(item):
-            if item.path.stem not in QUICK_ON_SLOW_STORES or item.function in has_quick_case:
+            module = item.path.stem
+            is_quick = module in QUICK_ON_SLOW_STORES and item.function not in met
+            if not is_quick:
                 item.add_marker(pytest.mark.slow)
-            has_quick_case.add(item.function)
+            if is_quick or module not in met or module in WHOLE_WITH_EACH_CONNECTOR:
+                item.add_marker(pytest.mark.connector)
+            met |= {module, item.function}
 
 
 def _has_slow_calls(item: pytest.Function) -> bool:
