@@ -11,6 +11,7 @@ from fleet_q.adapters.ids import new_workflow_id
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Submit
 from fleet_q.core.submission import MAX_ID_LENGTH, check_id, with_parents
+from fleet_q.services.app.context import current_step
 from fleet_q.services.app.submitter import NewStep, SubmittingApp
 
 T = TypeVar("T")
@@ -95,12 +96,25 @@ class Workflow:
         they are too large for one transaction of the store, and what
         :meth:`fleet_q.FleetQ.submit` raises.
         """
-        self._check_is_open()
-        if not self._commands:
-            raise InvalidInput(f"workflow {self.name!r} has no steps")
+        self._check_is_complete()
         self._app.submit_together(list(self._commands.values()))
         self._is_submitted = True
         return self.workflow_id
+
+    def spawn(self, *, detached: bool = False) -> str:
+        """In a function: let all steps be stored with the completion of its step, in the same
+        transaction, or never; return the id of the workflow. See :meth:`StepContext.spawn`."""
+        self._check_is_complete()
+        step = current_step()
+        for command in self._commands.values():
+            step.spawn(NewStep(self._app, command), detached=detached)
+        self._is_submitted = True
+        return self.workflow_id
+
+    def _check_is_complete(self) -> None:
+        self._check_is_open()
+        if not self._commands:
+            raise InvalidInput(f"workflow {self.name!r} has no steps")
 
     def _add(self, step: NewStep, ends: tuple[str, ...]) -> None:
         self._check_is_open()

@@ -133,6 +133,39 @@ def test_submission_may_be_repeated_after_an_error(
     assert sum(app.queue().values()) == 2
 
 
+def test_spawned_workflow_is_stored_with_the_completion_of_its_step(
+    app: FleetQ, run: Run, work: Task[..., Any]
+) -> None:
+    @app.task("nightly", max_retries=1)
+    def nightly() -> str:
+        flow = app.workflow("nightly")
+        parts = flow.map(work.step, [1, 2], after=flow.add(work.step()))
+        parts.collect(work.step())
+        workflow_id = flow.spawn()
+        with pytest.raises(InvalidInput, match="was submitted; make another"):
+            flow.spawn()
+        if current_step().attempt == 1:
+            raise ValueError("not yet")
+        return workflow_id
+
+    step_id = nightly.submit()
+    after = work.options(after=step_id).submit()
+    (first, last) = run(step_id, after)
+    view = app.workflows.show(first.result)
+    assert (view.status, view.counts) == ("completed", {"completed": 4})
+    assert {app.status(step.step_id).spawned_by for step in view.steps} == {step_id}
+    assert set(last.parents) == {step_id, *(step.step_id for step in view.steps)}
+    assert sum(app.queue().values()) == 6
+
+
+def test_workflow_is_spawned_only_in_a_function(app: FleetQ, work: Task[..., Any]) -> None:
+    flow = app.workflow("nightly")
+    flow.add(work.step())
+    with pytest.raises(RuntimeError, match="works only within a function"):
+        flow.spawn()
+    flow.submit()
+
+
 def test_submitted_workflow_takes_no_more_steps(app: FleetQ, work: Task[..., Any]) -> None:
     flow = app.workflow("done")
     flow.add(work.step())

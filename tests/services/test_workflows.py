@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from fleet_q import FleetQ, InvalidInput, PermanentFailure
+from fleet_q import FleetQ, InvalidInput, PermanentFailure, current_step
 from fleet_q.core.errors import UnknownWorkflow
 from fleet_q.core.step import Submit
 from fleet_q.services.app import search, workflows
@@ -69,6 +69,27 @@ def test_workflow_shows_its_tree_its_counts_and_what_failed(app: FleetQ, run: Ru
     assert view.steps[1].error == "ValueError: it is broken"
     assert view.steps[1].waited is not None
     assert (view.steps[2].waited, view.steps[2].ran) == (None, None)
+
+
+def test_spawned_steps_stand_under_the_step_that_spawned_them(app: FleetQ, run: Run) -> None:
+    work, _ = tasks(app)
+
+    @app.task("list")
+    def list_files() -> list[str]:
+        return [current_step().spawn(work.step()) for _ in range(3)]
+
+    first, last = list_files.step(), work.step()
+    flow = app.workflow("dynamic")
+    flow.chain(first, last)
+    workflow_id = flow.submit()
+    (listed, _) = run(first.step_id, last.step_id)
+
+    view = app.workflows.show(workflow_id)
+    assert (view.status, view.counts) == ("completed", {"completed": 5})
+    by_id = {step.step_id: step for step in view.steps}
+    assert {by_id[child].under for child in listed.result} == {first.step_id}
+    assert set(by_id[last.step_id].after) == {first.step_id, *listed.result}
+    assert by_id[last.step_id].under in listed.result
 
 
 def test_shown_steps_are_limited_to_those_that_matter(app: FleetQ, run: Run) -> None:
