@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar, overload
@@ -18,6 +19,9 @@ from fleet_q.core.submission import to_json
 from fleet_q.services.app.callables import is_awaitable
 
 T = TypeVar("T")
+
+MAX_NAME_LENGTH: Final = 200
+"""The maximum number of characters of a name under which a function runs once."""
 
 MAX_PROGRESS_LENGTH: Final = 200
 """The maximum number of characters of the text that a function reports as its progress: a line."""
@@ -61,6 +65,8 @@ class Checkpoint:
         self._content = _Content() if step.checkpoint is None else _decode_content(step.checkpoint)
         self._unknown: tuple[SaveCheckpoint, StoreUnavailable] | None = None
         self._lock = threading.Lock()
+        self._calls: dict[str, threading.RLock] = {}  # held while the function of a name runs
+        self._awaits: dict[tuple[str, asyncio.AbstractEventLoop], asyncio.Lock] = {}
         fork.call_in_child(self._begin_in_child)
 
     @property
@@ -80,22 +86,29 @@ class Checkpoint:
     @overload
     def once(self, name: str, function: Callable[[], T]) -> T: ...
     def once(self, name: str, function: Callable[[], Any]) -> Any:
-        """The result of ``function``, which is called unless its result is in the checkpoint."""
-        if type(name) is not str:
-            raise InvalidInput(f"the name of what runs once must be a text, not {name!r}")
-        content = self._content
-        if name in content.once:
-            return msgspec.json.decode(content.once[name])
-        if name in content.awaited:
-            return _given(msgspec.json.decode(content.awaited[name]))
-        result = function()
-        if is_awaitable(result):
-            return self._await(name, result)
-        return self._keep(name, result, is_awaited=False)
+        """The result of ``function``, which is called unless its result is in the checkpoint. Who
+        calls at the same time waits for that."""
+        _check_name(name)
+        with self._calls.setdefault(name, threading.RLock()):
+            content = self._content
+            if name in content.once:
+                return msgspec.json.decode(content.once[name])
+            if name in content.awaited:
+                return _given(msgspec.json.decode(content.awaited[name]))
+            result = function()
+            if not is_awaitable(result):
+                return self._keep(name, result, is_awaited=False)
+        return self._await(name, result)
 
     async def _await(self, name: str, awaitable: Awaitable[object]) -> Any:
-        result = await awaitable
-        return await asyncio.to_thread(self._keep, name, result, is_awaited=True)
+        key = name, asyncio.get_running_loop()
+        async with self._awaits.setdefault(key, asyncio.Lock()):
+            if name in self._content.awaited:
+                if inspect.iscoroutine(awaitable):
+                    awaitable.close()
+                return msgspec.json.decode(self._content.awaited[name])
+            result = await awaitable
+            return await asyncio.to_thread(self._keep, name, result, is_awaited=True)
 
     def _keep(self, name: str, result: object, *, is_awaited: bool) -> Any:
         text = self._json(result, f"the result of {name!r}")
@@ -136,6 +149,20 @@ class Checkpoint:
 
     def _begin_in_child(self) -> None:
         self._lock = threading.Lock()  # a thread of the parent may have held it
+        self._calls = {}
+
+
+def _check_name(name: str) -> None:
+    if type(name) is not str:
+        raise InvalidInput(f"the name of what runs once must be a text, not {name!r}")
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidInput(
+            f"the name of what runs once has {len(name)} characters; the limit is {MAX_NAME_LENGTH}"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"the name of what runs once is no Unicode text: {error}") from None
 
 
 def saved_of(step: Step) -> Any:

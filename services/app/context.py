@@ -35,6 +35,12 @@ class PermanentFailure(FleetQError):
     """Raised by a function to make its step a dead letter without another attempt."""
 
 
+def is_permanent(error: BaseException) -> bool:
+    """Whether another attempt would fail, too: the function says so, or passed on that FleetQ
+    rejects what it was given, which it would reject again."""
+    return issubclass(type(error), PermanentFailure | InvalidInput)
+
+
 class Snooze(FleetQError):
     """Raised by a function to put its step off: another attempt begins after ``seconds``, and this
     one uses up no try. Raises :class:`InvalidInput` unless these are from 0 to ten years."""
@@ -126,7 +132,8 @@ class StepContext:
         return what it returned then, a JSON value. The result of an async function is awaited.
 
         The result is saved before this returns. If the pod dies before that, ``function`` is called
-        again. Raises what :meth:`save` and ``function`` raise; then the name is free.
+        again. Who calls at the same time, in another thread or coroutine, waits and gets the same
+        result. Raises what :meth:`save` and ``function`` raise; then the name is free.
         """
         return self._checkpoints().once(name, function)
 

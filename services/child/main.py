@@ -18,7 +18,7 @@ from typing import Final
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app import origin
 from fleet_q.services.app.app import FleetQ
-from fleet_q.services.app.context import PermanentFailure, StepContext, current
+from fleet_q.services.app.context import StepContext, current, is_permanent
 from fleet_q.services.app.description import described
 from fleet_q.services.app.retries import kinds_of
 from fleet_q.services.child.finder import Finder, NotFound
@@ -114,7 +114,7 @@ class _Child:
             end_if_forked(self._process, error)
             if (seconds := snoozed_for(error)) is not None:
                 return Ended(snooze=seconds)
-            return _failed(error, permanent=issubclass(type(error), PermanentFailure))
+            return _failed(error, permanent=is_permanent(error))
         end_if_forked(self._process)
         try:
             text = result_text(task, result, self._start.settings.max_result_bytes)

@@ -11,7 +11,7 @@ from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Step, Submit
 from fleet_q.core.submission import MAX_RESULT_BYTES, check_seconds, to_json
 from fleet_q.services.app.callables import is_awaitable
-from fleet_q.services.app.context import PermanentFailure, Snooze, StepContext, current
+from fleet_q.services.app.context import Snooze, StepContext, current, is_permanent
 from fleet_q.services.app.description import described
 from fleet_q.services.app.retries import Retries, kinds_of
 from fleet_q.services.app.tasks import Task
@@ -65,7 +65,7 @@ class Attempt:
             return self.released()
         if not permanent and (seconds := snoozed_for(error)) is not None:
             return self.snoozed(seconds)
-        permanent = permanent or issubclass(type(error), PermanentFailure)
+        permanent = permanent or is_permanent(error)
         return self.failed_with(*described(error), permanent=permanent, kinds=kinds_of(type(error)))
 
     def released(self) -> Outcome:

@@ -149,6 +149,16 @@ def saves() -> list[Any]:
     return []
 
 
+@app.task("saves a set", process=True)
+def saves_a_set() -> None:
+    current_step().save({1})
+
+
+@app.task("saves a set in a thread")
+def saves_a_set_in_a_thread() -> None:
+    current_step().once("a set", lambda: {1})
+
+
 @app.task("reports", process=True)
 def reports(path: str) -> None:
     current_step().progress(0.5, "half")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from fleet_q import ClaimLost, FleetQ, InvalidInput, StoreUnavailable, current_step
+from fleet_q import ClaimLost, FleetQ, InvalidInput, StoreUnavailable, Task, current_step
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.step import SaveCheckpoint
 from fleet_q.services.app.checkpoint import progress_json
@@ -150,15 +151,77 @@ def test_invalid_checkpoint_is_rejected(run: Run, value: object, message: str) -
     assert step.result.startswith(message)
 
 
-def test_name_of_what_runs_once_is_a_text(app: FleetQ, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (7, "must be a text, not 7"),
+        ("x" * 201, "has 201 characters; the limit is 200"),
+        ("\ud800", "is no Unicode text: "),
+    ],
+    ids=["number", "long", "surrogate"],
+)
+def test_invalid_name_of_what_runs_once_is_rejected(
+    app: FleetQ, run: Run, name: Any, message: str
+) -> None:
+    calls: list[int] = []
+
     @app.task("load")
-    def load() -> str:
-        with pytest.raises(InvalidInput) as error:
-            current_step().once(7, int)  # type: ignore[call-overload]
-        return str(error.value)
+    def load() -> None:
+        current_step().once(name, lambda: calls.append(1))
 
     (step,) = run(load.submit())
-    assert step.result == "the name of what runs once must be a text, not 7"
+    assert (step.status, step.retry_count, calls) == ("failed", 0, [])
+    assert str(step.error).startswith(f"InvalidInput: the name of what runs once {message}")
+
+
+@pytest.mark.parametrize("task", [module.saves_a_set, module.saves_a_set_in_a_thread])
+def test_value_that_cannot_be_saved_makes_its_step_a_dead_letter_at_once(
+    task: Task[[], None],
+) -> None:
+    module.app.use(settings=QUICK)
+    (step,) = asyncio.run(ended(module.app, [task.submit()]))
+    assert (step.status, step.retry_count) == ("failed", 0)
+    assert "is not JSON" in str(step.error)
+
+
+def test_threads_that_ask_for_one_name_share_one_call(app: FleetQ, run: Run) -> None:
+    calls: list[int] = []
+    begin = threading.Barrier(4)
+
+    def call() -> int:
+        calls.append(1)
+        return len(calls)
+
+    @app.task("load")
+    def load() -> list[int]:
+        step = current_step()
+
+        def ask(_: int) -> int:
+            begin.wait(LIMIT)
+            return step.once("call", call)
+
+        with ThreadPoolExecutor(4) as threads:
+            return list(threads.map(ask, range(4)))
+
+    (step,) = run(load.submit())
+    assert (step.result, calls) == ([1] * 4, [1])
+
+
+def test_coroutines_that_ask_for_one_name_share_one_call(app: FleetQ, run: Run) -> None:
+    calls: list[int] = []
+
+    async def call() -> int:
+        calls.append(1)
+        await asyncio.sleep(0)
+        return len(calls)
+
+    @app.task("load")
+    async def load() -> list[int]:
+        step = current_step()
+        return list(await asyncio.gather(*(step.once("call", call) for _ in range(4))))
+
+    (step,) = run(load.submit())
+    assert (step.result, calls) == ([1] * 4, [1])
 
 
 def test_threads_of_one_function_save_one_after_the_other(app: FleetQ, run: Run) -> None:
