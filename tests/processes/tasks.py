@@ -16,6 +16,9 @@ from pathlib import Path
 
 from fleet_q import FleetQ, current_step
 
+ENDLESS = 1_000
+"""So many retries that no step runs out of them, however often its pod is killed."""
+
 app = FleetQ()
 
 
@@ -24,6 +27,23 @@ def nap(number: int) -> int:
     """Return ``number`` after 20 ms, so that every pod gets steps, or after ``NAP_SECONDS``."""
     time.sleep(float(os.environ.get("NAP_SECONDS", "0.02")))
     return number
+
+
+@app.task("branch")
+def branch(numbers: list[list[int]]) -> None:
+    """Spawn a branch for each of several lists, or a nap for each number of a single one."""
+    if len(numbers) > 1:
+        for one in numbers:
+            current_step().spawn(branch.options(max_retries=ENDLESS).step([one]))
+    else:
+        for number in numbers[0]:
+            current_step().spawn(nap.options(max_retries=ENDLESS).step(number))
+
+
+@app.task("total")
+def total() -> int:
+    """Return the sum of what the steps that it waited for returned."""
+    return sum(parent.result or 0 for parent in current_step().parents.values())
 
 
 @app.task("echo")
