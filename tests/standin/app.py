@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import json
 import time
+import uuid
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,7 +22,8 @@ import fakesnow.server as fakesnow_server
 from fakesnow.converter import from_binding
 from fakesnow.transforms import SERVER_VERSION
 
-from . import answers, errors, storage
+from . import answers, asynchronous, errors, storage
+from .asynchronous import AsyncQueries
 from .control import Control
 from .database import Database
 from .errors import SnowflakeError
@@ -55,6 +57,7 @@ class App:
         self.scenes: defaultdict[tuple[str, str], Scene] = defaultdict(Scene)
         self.sessions: dict[str, Session] = {}
         self.storage = Storage()
+        self._queries = AsyncQueries(self.database)
         self._control = Control(self)
         self._answers: dict[str, Callable[[_Request, Any], dict[str, Any]]] = {
             LOGIN: self._login,
@@ -82,6 +85,9 @@ class App:
                 await self._query(request)
             elif path in self._answers:
                 await self._answer_or_fault(request)
+            elif path.startswith(("/monitoring/queries/", "/queries/")):
+                found = await self._queries.answer(path, self._session(request))
+                await request.reply(200, found)
             else:
                 await fakesnow_server.app(scope, receive, send)
         except SnowflakeError as error:
@@ -129,14 +135,22 @@ class App:
             _log_fault(session, text, fault)
             await self._send_fault(request, fault, session)
             return
+        is_async = bool(body.get("asyncExec"))
         answer = session.answers.get(request.id)
         if answer is None:
             if "rollback" in on:
                 self.database.cancel(session)
             values = [_value(bindings[str(n)]) for n in range(1, len(bindings) + 1)]
-            answer = asyncio.create_task(self._run(session, text, values, fault))
+            query_id = str(uuid.uuid4())
+            answer = asyncio.create_task(self._run(session, text, values, fault, query_id))
             session.keep(request.id, answer)
-        found = await self._wait(request, session, answer)
+            if is_async:
+                self._queries.add(query_id, session, answer)
+                session.query_ids[request.id] = query_id
+        if is_async:
+            found = asynchronous.in_progress(session.query_ids[request.id])
+        else:
+            found = await self._wait(request, session, answer)
         if fault is None:
             await request.reply(200, found)
         elif fault.kind == "break":
@@ -167,12 +181,12 @@ class App:
         raise _ClientGone
 
     async def _run(
-        self, session: Session, text: str, values: list[Any], fault: Fault | None
+        self, session: Session, text: str, values: list[Any], fault: Fault | None, query_id: str
     ) -> dict[str, Any]:
         async with session.request:
             await _half_a_request(session)
             try:
-                entry, result = await self.database.run(session, text, values)
+                entry, result = await self.database.run(session, text, values, query_id=query_id)
             except SnowflakeError as error:
                 return answers.failure(error)
             finally:

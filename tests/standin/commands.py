@@ -266,6 +266,20 @@ def _history(match: re.Match[str], session: Session, database: Locks) -> Result:
     return texts(_HISTORY_COLUMNS, rows)
 
 
+def _history_of_user(match: re.Match[str], session: Session, database: Locks) -> Result:
+    """Two columns of QUERY_HISTORY_BY_USER, of the user's statements with a tag. Those that run are
+    among them, since the call names no end of its range."""
+    rows: list[tuple[str | None, ...]] = [
+        (
+            entry.query_id,
+            "RUNNING" if not entry.ended else "FAILED_WITH_ERROR" if entry.error else "SUCCESS",
+        )
+        for entry in session.scene.log
+        if (entry.user, entry.query_tag) == (session.user, match["tag"]) and entry.call is None
+    ]
+    return texts(("query_id", "execution_status"), rows)
+
+
 _Command = Callable[[re.Match[str], Session, Locks], Result | None]
 _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), command)
@@ -296,6 +310,12 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
         (r"SHOW\s+TRANSACTIONS(\s+IN\s+ACCOUNT)?", _show_transactions),
         (r"SELECT\s+SYSTEM\$ABORT_TRANSACTION\((?P<id>\d+)\)", _abort_transaction),
         (r"SELECT\s+query_id\b.*QUERY_HISTORY_BY_SESSION\(.*\)\)", _history),
+        (
+            r"SELECT\s+query_id,\s+execution_status\s+FROM\s+TABLE\("
+            r"INFORMATION_SCHEMA\.QUERY_HISTORY_BY_USER\(RESULT_LIMIT\s+=>\s+\d+\)\)"
+            r"\s+WHERE\s+query_tag\s+=\s+'(?P<tag>[^']*)'",
+            _history_of_user,
+        ),
         (r"(GRANT|REVOKE)\s.*", _nothing),
         (r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(ROLE|USER|WAREHOUSE)\s.*", _nothing),
         (

@@ -65,7 +65,12 @@ class Database:
         self._executor = Executor()
 
     async def run(
-        self, session: Session, text: str, values: list[Any], call: int | None = None
+        self,
+        session: Session,
+        text: str,
+        values: list[Any],
+        call: int | None = None,
+        query_id: str | None = None,
     ) -> tuple[Entry, Result]:
         """Run a statement; ``call`` is the number of the CALL that it is part of. Raises
         ``SnowflakeError``."""
@@ -81,6 +86,7 @@ class Database:
             transaction=session.transaction.id if session.transaction else None,
             call=call,
         )
+        entry.query_id = query_id or entry.query_id
         session.scene.log.append(entry)
         session.begin_statement(is_request=call is None)
         try:

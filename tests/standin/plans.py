@@ -47,7 +47,7 @@ _TRANSACTION: Final = re.compile(
     r"|(?P<commit>COMMIT)(?:\s+WORK)?|(?P<rollback>ROLLBACK)(?:\s+WORK)?)\s*;?\s*",
     re.IGNORECASE,
 )
-_SYSTEM: Final = re.compile(r"\bSYSTEM\$|\bQUERY_HISTORY_BY_SESSION\b", re.IGNORECASE)
+_SYSTEM: Final = re.compile(r"\bSYSTEM\$|\bQUERY_HISTORY_BY_(SESSION|USER)\b", re.IGNORECASE)
 _IDENTIFIER: Final = re.compile(r"\bIDENTIFIER\s*\(\s*\?\s*\)", re.IGNORECASE)
 
 RUN: Final = frozenset({"select", "insert", "update", "delete", "merge"})

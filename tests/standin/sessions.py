@@ -45,6 +45,8 @@ class Session:
     request: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a statement runs: those of one session run one after another."""
     answers: OrderedDict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=OrderedDict)
+    query_ids: dict[str, str] = field(default_factory=dict)
+    """The ids of its asynchronous queries, by those of their requests."""
     attached: Counter[str] = field(default_factory=Counter)
     """How many connections wait for the answer to each request, by its id."""
     idle_since: float = field(default_factory=time.monotonic)
