@@ -41,7 +41,7 @@ SLOWEST: Final = 500_000
 
 ROUNDS: Final = 5
 
-KEPT_TABLES: Final = ("step_events", "pod_events", "queue_events", "fleet_q")
+KEPT_TABLES: Final = ("step_events", "pod_events", "queue_events", "schedule_events", "fleet_q")
 """The tables that cannot be made anew, for which Time Travel is as good as it costs: the logs, to
 which rows are only added, and a table with one row."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import astuple
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, by_id
+from fleet_q.adapters.snowflake.rebuild_schedules import SECOND_LOOK, rebuild_schedules
 from fleet_q.core import rebuild
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.events import PodEvent, StepEvent
@@ -20,11 +21,6 @@ from fleet_q.core.step import Step
 
 E = TypeVar("E", StepEvent, PodEvent)
 R = TypeVar("R", Step, Pod)
-
-
-SECOND_LOOK: Final = 1.0
-"""Seconds after which a row that differs is read once more, since a read may not see what another
-session has just committed. One engineer met no such read 0.27 s after the write."""
 
 
 class Rebuilder:
@@ -55,17 +51,18 @@ class Rebuilder:
 
             return correct_batch
 
-        return rebuild.compare(
+        report = rebuild.compare(
             self,
             correct(self._differing_steps, self._replace_steps),
             correct(self._differing_pods, self._replace_pods),
             correct(list, self._replace_queues),
             progress,
         )
+        return rebuild_schedules(self._calls, report, check=check)
 
     def pods(self) -> list[Pod]:
         """All pods by id."""
-        return [rows.to_pod(row[1:]) for row in self._session.query("described_pods") if row[1]]
+        return [rows.to_pod(row[2:]) for row in self._session.query("described_pods") if row[2]]
 
     def pod_events(self) -> Iterator[PodEvent]:
         """All pod events, by id and version."""

@@ -23,6 +23,7 @@ from fleet_q.adapters.snowflake.privileges import check_privileges
 from fleet_q.adapters.snowflake.prune import prune_pod, prune_steps
 from fleet_q.adapters.snowflake.queues import set_queue
 from fleet_q.adapters.snowflake.rebuild import Rebuilder
+from fleet_q.adapters.snowflake.schedules import read_history, read_schedules, write_schedule
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.stats import to_stats
@@ -32,7 +33,7 @@ from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import search, workflows
 from fleet_q.core import step as steps
 from fleet_q.core.dependencies import parents_of
-from fleet_q.core.errors import StaleClaim, StoreError
+from fleet_q.core.errors import StaleClaim
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
@@ -61,9 +62,6 @@ from fleet_q.core.workflows import Moment, WorkflowPage, WorkflowStep
 
 PATIENCE: Final = 60.0
 """Seconds for which a call is retried before it raises ``StoreUnavailable``."""
-
-
-_NO_SCHEDULES: Final = "schedules need a store on SQLite or in memory, not Snowflake"
 
 
 class SnowflakeStore:
@@ -213,13 +211,13 @@ class SnowflakeStore:
         return changed
 
     def schedules(self) -> ScheduleList:
-        raise StoreError(_NO_SCHEDULES)
+        return read_schedules(self._calls)
 
     def write_schedule(self, write: ScheduleWrite, by: str | None = None) -> bool:
-        raise StoreError(_NO_SCHEDULES)
+        return write_schedule(self._calls, write, by)
 
     def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
-        raise StoreError(_NO_SCHEDULES)
+        return read_history(self._calls, schedule)
 
     def queue_history(self, queue: str) -> list[QueueEvent]:
         history = self._calls.query("queue_history", queue=queue)
@@ -260,7 +258,9 @@ class SnowflakeStore:
 
     def _pods(self, statement: str) -> PodList:
         pod_rows = self._calls.query(statement)
-        return PodList(pod_rows[0][0], tuple(rows.to_pod(row[1:]) for row in pod_rows if row[1]))
+        at, next_firing, *_ = pod_rows[0]
+        pods = tuple(rows.to_pod(row[2:]) for row in pod_rows if row[2])
+        return PodList(at, pods, next_firing)
 
     def declared_dead(self) -> set[str]:
         return {pod_id for (pod_id,) in self._calls.query("declared_dead")}

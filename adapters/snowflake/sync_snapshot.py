@@ -14,7 +14,7 @@ from fleet_q.core.pod import AnyPodCommand, Join, Pod, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
-_POD = 15  # the index of a pod's first column
+_POD = 16  # the index of a pod's first column
 _STEP = _POD + len(ROWS.pod)
 
 
@@ -31,6 +31,7 @@ class SyncSnapshot:
         (
             self.at, self.next_due, self.is_held, self.is_due, self.is_claimable, self.has_limits,
             self.has_inbox_rows, self.next_token, self.has_waiting, version, changed, served,
+            self.next_firing,
         ) = now[3:_POD]  # fmt: skip
         self.schema_version = int(version or 0)
         self.changed = int(changed)
@@ -108,6 +109,7 @@ class SyncSnapshot:
             next_due=next_due if request.claim else None,
             any_claimed=self.is_held if request.claim else False,
             ready=self._had_waiting and self.is_claimable and not request.claim,
+            next_firing=self.next_firing if request.claim else None,
         )
 
     def _lost(self, request: SyncRequest) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 -- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
 -- steps and of served requests, whether any queue has, or had, limits, whether the inbox has rows,
--- whether any step waits, and the pod if it exists; a row of kind 'held' for each step that the pod
--- holds (with the payload only if this sync claimed it); and a row of kind 'done', with id and claim
--- token, for each outcome that was recorded.
+-- whether any step waits, when the next schedule is to be looked at, and the pod if it exists; a row of
+-- kind 'held' for each step that the pod holds (with the payload only if this sync claimed it); and a
+-- row of kind 'done', with id and claim token, for each outcome that was recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -43,6 +43,7 @@ SELECT
     (SELECT MAX(schema_version) FROM {fleet_q}) AS schema_version,
     :changed + :claimed AS changed,
     :served AS served,
+    (SELECT DATE_PART(epoch_microsecond, MIN(next_ts)) FROM {schedules}) AS next_firing,
     {pod_columns with description = NULL},
     {step_nulls}
 FROM (SELECT 1 AS always) AS now
@@ -50,7 +51,7 @@ LEFT JOIN {{pods_with_heartbeats}} AS pod ON pod.pod_id = :pod_id
 UNION ALL
 SELECT
     'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL,
     {pod_nulls},
     {step_columns with
         payload = CASE WHEN step.claim_token = :claim_token THEN step.payload END
@@ -60,7 +61,7 @@ WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
     'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL,
+    NULL, NULL, NULL,
     {pod_nulls},
     {step_nulls}
 FROM {step_events}

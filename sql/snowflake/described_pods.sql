@@ -1,4 +1,7 @@
-SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), {pod_columns}
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    (SELECT DATE_PART(epoch_microsecond, MIN(next_ts)) FROM {schedules}),
+    {pod_columns}
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN {{pods_with_heartbeats}} AS pod ON TRUE
 ORDER BY pod.pod_id

@@ -175,7 +175,14 @@ def test_only_hybrid_tables_have_keys_and_indexes(kind: TableKind) -> None:
 def test_standard_tables_that_updates_rewrite_keep_nothing_for_time_travel(kind: TableKind) -> None:
     """Hybrid tables cannot be transient, and the logs are kept as any table is."""
     projections = {STATEMENTS.names["step_tracker"], STATEMENTS.names["pod_health"]}
-    names = ("pod_heartbeats", "step_progress", "sync_requests", "queues", "step_inbox")
+    names = (
+        "pod_heartbeats",
+        "step_progress",
+        "sync_requests",
+        "queues",
+        "schedules",
+        "step_inbox",
+    )
     always = {STATEMENTS.names[name] for name in names}
     transient = {
         table_of(create)

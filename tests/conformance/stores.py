@@ -59,7 +59,6 @@ class StoreKind:
     """Run an SQL statement on its tables."""
     keeps_dependencies: bool = True
     """Whether it has a table of what steps wait for, which may be wrong."""
-    has_schedules: bool = True
     spoil: Callable[[Path, Store], None] | None = None
     failing: Callable[[Path], AbstractContextManager[None]] | None = None
     discard: Callable[[Path], None] = lambda _: None
@@ -232,7 +231,6 @@ KINDS: Final = [
         longest_wait=300.0,
         writes_are_billed=True,
         keeps_dependencies=False,
-        has_schedules=False,
         execute=_execute_snowflake,
         insert=_insert_snowflake,
         spoil=_spoil_snowflake,

@@ -23,12 +23,6 @@ HOURLY = Definition(
 )
 
 
-@pytest.fixture(autouse=True)
-def _only_stores_with_schedules(kind: StoreKind) -> None:
-    if not kind.has_schedules:
-        pytest.skip(f"no schedules on {kind.name}")
-
-
 def put(store: Store, definition: Definition = HOURLY) -> Schedule:
     rows = {row.schedule: row for row in store.schedules().schedules}
     write = schedules.put(

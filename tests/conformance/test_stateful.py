@@ -302,7 +302,6 @@ class Fleet(RuleBasedStateMachine):
         change = QueueChange(max_running, per_key, Rate(*rate) if rate else None, paused)
         self.store.set_queue(queue, change)
 
-    @precondition(lambda self: self.kind.has_schedules)
     @rule(
         name=st.sampled_from(["daily", "hourly"]),
         action=st.sampled_from(["put", "put", "fire", "fire", "fire", "pause", "resume", "delete"]),

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 
+from fleet_q.adapters.calendar import CALENDAR
 from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.calls import run
 from fleet_q.core.errors import IncarnationEnded
+from fleet_q.core.firing import FiringStats, fire_due
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import MICROS, micros
@@ -107,8 +109,18 @@ class Pod:
             self._take(plan.request)
         if plan.recover:
             self.recover()
+        if plan.fire:
+            self.fire()
+            called = True
         self.next_at = max(plan.next_at, now) if not (plan.request or called) else now
         return plan.request
+
+    def fire(self) -> None:
+        """Fire the schedules that are due."""
+        stats, failed = FiringStats(), list[str]()
+        run(self.store, fire_due(CALENDAR, self.pod_id, stats, lambda name, _: failed.append(name)))
+        assert failed == []
+        self.machine.on_fired(stats, None, self._world.now)
 
     def die(self) -> None:
         """Stop acting, without leaving the fleet."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from fleet_q.adapters.calendar import CALENDAR
 from fleet_q.core.audit import audit
+from fleet_q.core.retry import MICROS, micros
+from fleet_q.core.schedules import Definition, put
 from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import Submit
 from fleet_q.core.worker.idle import longest_sleep_poll
 from fleet_q.core.worker.pacing import LONGEST_JITTER
 from tests.fleet_on_snowflake.by_hand import World
@@ -113,3 +117,25 @@ def test_sleeping_pods_wake_to_recover_the_step_of_a_dead_pod(world: World) -> N
     report = audit(world.client.step_events())
     assert (report.faults, report.recovered, report.completed) == ([], 1, 1)
     assert world.client.rebuild(check=True).equal
+
+
+def test_sleeping_fleet_wakes_for_the_next_firing_and_looks_at_no_schedule_before(
+    world: World,
+) -> None:
+    at = world.client.schedules().at
+    definition = Definition("hourly", Submit("", "{}"), every=micros(HOUR))
+    write = put(None, definition, at, None, CALENDAR)
+    assert write is not None
+    assert write.after.next_ts is not None
+    assert world.client.write_schedule(write)
+    asleep(world)
+    world.live(60)
+    due_in = (write.after.next_ts - at) / MICROS - world.now
+    world.schema.forget()
+    world.live(due_in - 1)
+    assert [s for s in world.schema.log() if costs(s)] == []
+    world.live(2)
+    done = [step_id for pod in world.pods for step_id in pod.done]
+    assert done == [f"hourly@{CALENDAR.text(write.after.next_ts)}"]
+    reads = world.client.session.statements.text("schedules")
+    assert [s.text for s in world.schema.log()].count(reads) == 1

@@ -244,9 +244,9 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
 -- snowflake/after_sync
 -- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
 -- steps and of served requests, whether any queue has, or had, limits, whether the inbox has rows,
--- whether any step waits, and the pod if it exists; a row of kind 'held' for each step that the pod
--- holds (with the payload only if this sync claimed it); and a row of kind 'done', with id and claim
--- token, for each outcome that was recorded.
+-- whether any step waits, when the next schedule is to be looked at, and the pod if it exists; a row of
+-- kind 'held' for each step that the pod holds (with the payload only if this sync claimed it); and a
+-- row of kind 'done', with id and claim token, for each outcome that was recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -483,6 +483,7 @@ SELECT
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
     :changed + :claimed AS changed,
     :served AS served,
+    (SELECT DATE_PART(epoch_microsecond, MIN(next_ts)) FROM "SCHEDULES") AS next_firing,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -505,7 +506,7 @@ LEFT JOIN (
 UNION ALL
 SELECT
     'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     step.step_id, step.status, step.priority,
     CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -521,7 +522,7 @@ WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
     'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL,
+    NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -697,6 +698,21 @@ WHERE change_id = :change_id
         status NOT IN ('completed', 'failed', 'cancelled')
         OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.status = 'waiting')
     );
+
+-- snowflake/append_schedule_events
+INSERT INTO "SCHEDULE_EVENTS" (
+    schedule, version, type, event_ts, changed_by, step, cron, every, tz, overlap, missed, window,
+    status, change_id
+)
+SELECT
+    schedule_event.value[0]::VARCHAR, schedule_event.value[1]::NUMBER(38, 0),
+    schedule_event.value[2]::VARCHAR, TO_TIMESTAMP_LTZ(schedule_event.value[3]::NUMBER(38, 0), 6),
+    schedule_event.value[4]::VARCHAR, schedule_event.value[5]::VARCHAR,
+    schedule_event.value[6]::VARCHAR, schedule_event.value[7]::NUMBER(38, 0),
+    schedule_event.value[8]::VARCHAR, schedule_event.value[9]::VARCHAR,
+    schedule_event.value[10]::VARCHAR, schedule_event.value[11]::NUMBER(38, 0),
+    schedule_event.value[12]::VARCHAR, :change_id
+FROM TABLE(FLATTEN(input => PARSE_JSON(:events))) AS schedule_event;
 
 -- snowflake/append_served_events
 -- Append the events of a change that served requests, and those of the submissions among them.
@@ -1677,14 +1693,22 @@ WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:p
 DELETE FROM "QUEUES"
 WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:names))));
 
+-- snowflake/delete_schedule
+-- Delete the row of a schedule, if it is as the caller has read it, to insert another.
+DELETE FROM "SCHEDULES"
+WHERE schedule = :schedule AND version = :expected_version AND firings = :expected_firings;
+
 -- snowflake/delete_steps
 DELETE FROM "STEP_TRACKER"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
 
 -- snowflake/described_pods
-SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), pod.pod_id, pod.status,
-    DATE_PART(epoch_microsecond, pod.birth_ts), DATE_PART(epoch_microsecond, pod.last_heartbeat_ts),
-    pod.incarnation, pod.version, pod.description
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    (SELECT DATE_PART(epoch_microsecond, MIN(next_ts)) FROM "SCHEDULES"),
+    pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
+    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+    pod.description
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN (
     SELECT
@@ -1959,6 +1983,21 @@ SELECT
     queue.value[6]::NUMBER(38, 0), TO_TIMESTAMP_LTZ(queue.value[7]::NUMBER(38, 0), 6),
     queue.value[8]::NUMBER(38, 0), TO_TIMESTAMP_LTZ(queue.value[9]::NUMBER(38, 0), 6), :change_id, 'rebuilt'
 FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))) AS queue;
+
+-- snowflake/insert_schedule
+INSERT INTO "SCHEDULES" (
+    schedule, step, cron, every, tz, overlap, missed, window, status, next_ts, last_ts,
+    last_step_id, skipped, firings, version, last_update_ts, change_id
+)
+SELECT
+    schedule.value[0]::VARCHAR, schedule.value[1]::VARCHAR, schedule.value[2]::VARCHAR,
+    schedule.value[3]::NUMBER(38, 0), schedule.value[4]::VARCHAR, schedule.value[5]::VARCHAR,
+    schedule.value[6]::VARCHAR, schedule.value[7]::NUMBER(38, 0), schedule.value[8]::VARCHAR,
+    TO_TIMESTAMP_LTZ(schedule.value[9]::NUMBER(38, 0), 6),
+    TO_TIMESTAMP_LTZ(schedule.value[10]::NUMBER(38, 0), 6), schedule.value[11]::VARCHAR,
+    schedule.value[12]::NUMBER(38, 0), schedule.value[13]::NUMBER(38, 0),
+    schedule.value[14]::NUMBER(38, 0), TO_TIMESTAMP_LTZ(schedule.value[15]::NUMBER(38, 0), 6), :change_id
+FROM TABLE(FLATTEN(input => PARSE_JSON(:schedules))) AS schedule;
 
 -- snowflake/insert_steps
 -- Insert steps as folded from the log.
@@ -2254,8 +2293,8 @@ SET version = version
 WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
 
 -- snowflake/lock_queues
--- Serialize changes of queues by locking this row: a table without an enforced key would store a
--- queue twice if two processes changed it at once.
+-- Serialize changes of queues and schedules by locking this row: a table without an enforced key would
+-- store one twice if two processes changed it at once.
 UPDATE "FLEET_Q" SET submissions = submissions + 1;
 
 -- snowflake/lock_running
@@ -2273,6 +2312,13 @@ UPDATE "STEP_TRACKER"
 SET version = version
 WHERE step_id = :step_id AND status = 'claimed' AND claim_token = :claim_token
     AND version = :step_version + 1 AND checkpoint = :checkpoint;
+
+-- snowflake/lock_schedule
+-- Lock the row of a schedule. A query may not see yet what another session has committed; an UPDATE
+-- changes what is there, and a transaction sees what it has changed.
+UPDATE "SCHEDULES"
+SET firings = firings
+WHERE schedule = :schedule;
 
 -- snowflake/lock_steps
 -- Lock the steps that have these ids, so that the transaction sees them as they are: see
@@ -2540,6 +2586,7 @@ ORDER BY version;
 -- returns results over about 100 KB from elsewhere.
 SELECT
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    (SELECT DATE_PART(epoch_microsecond, MIN(next_ts)) FROM "SCHEDULES"),
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL
 FROM (SELECT 1 AS always) AS now
@@ -3610,6 +3657,40 @@ FROM (
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
+-- snowflake/schedule_events
+SELECT schedule, version, type, DATE_PART(epoch_microsecond, event_ts), changed_by, step, cron,
+    every, tz, overlap, missed, window, status
+FROM "SCHEDULE_EVENTS"
+ORDER BY schedule, version;
+
+-- snowflake/schedule_history
+SELECT schedule, version, type, DATE_PART(epoch_microsecond, event_ts), changed_by, step, cron,
+    every, tz, overlap, missed, window, status
+FROM "SCHEDULE_EVENTS"
+WHERE schedule = :schedule
+ORDER BY version;
+
+-- snowflake/schedule_written_earlier
+-- Whether the row of a schedule was written by an earlier call, whose answer was lost.
+SELECT COUNT(*)
+FROM "SCHEDULES"
+WHERE schedule = :schedule
+    AND change_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:earlier))));
+
+-- snowflake/schedules
+-- All schedules, with the statuses of their last steps; one row without a schedule if there is none.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), step.status,
+    schedule.schedule, schedule.step, schedule.cron, schedule.every, schedule.tz, schedule.overlap,
+    schedule.missed, schedule.window, schedule.status,
+    DATE_PART(epoch_microsecond, schedule.next_ts), DATE_PART(epoch_microsecond, schedule.last_ts),
+    schedule.last_step_id, schedule.skipped, schedule.firings, schedule.version,
+    DATE_PART(epoch_microsecond, schedule.last_update_ts)
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN "SCHEDULES" AS schedule ON TRUE
+LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = schedule.last_step_id
+ORDER BY schedule.schedule;
+
 -- snowflake/schema_version
 SELECT DISTINCT schema_version, table_kind FROM "FLEET_Q";
 
@@ -4066,6 +4147,38 @@ WHERE new.value:replaces IS NULL
         SELECT value::VARCHAR
         FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
     );
+
+-- snowflake/submit_scheduled
+-- Insert the steps of a schedule, except those that exist: their times have fired.
+INSERT INTO "STEP_TRACKER" (
+    step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+    change_type, changed_for,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
+)
+SELECT
+    new.value:step_id::VARCHAR,
+    CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+    0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
+    new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+    new.value:max_retries::NUMBER(38, 0),
+    CASE
+        WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+        ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+    END,
+    new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+    new.value:unique_key::VARCHAR,
+    DATEADD(
+        microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+    ),
+    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0), new.value:parents::VARCHAR,
+    new.value:workflow_id::VARCHAR, new.value:spawned_by::VARCHAR,
+    DATEADD(
+        microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+    )
+FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+WHERE new.value:step_id::VARCHAR NOT IN (SELECT step_id FROM "STEP_TRACKER");
 
 -- snowflake/sync
 -- Claim steps and record outcomes in one statement, which locks the table once. Each of the

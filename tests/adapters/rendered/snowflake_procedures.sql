@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/procedures/change
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_10"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
@@ -1452,7 +1452,7 @@ END
 $$;
 
 -- snowflake/procedures/confirm
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_10"(
     pod_id VARCHAR
 )
 COPY GRANTS
@@ -1504,7 +1504,7 @@ END
 $$;
 
 -- snowflake/procedures/declare_dead
-CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_10"(
     silent VARCHAR,
     becomes VARCHAR,
     pod_id VARCHAR,
@@ -1600,7 +1600,7 @@ END
 $$;
 
 -- snowflake/procedures/exchange
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_10"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
@@ -4158,6 +4158,7 @@ BEGIN
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
         :changed + :claimed AS changed,
         :served AS served,
+        (SELECT DATE_PART(epoch_microsecond, MIN(next_ts)) FROM "SCHEDULES") AS next_firing,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -4180,7 +4181,7 @@ BEGIN
     UNION ALL
     SELECT
         'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -4197,7 +4198,7 @@ BEGIN
     UNION ALL
     SELECT
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL,
+        NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -4212,7 +4213,7 @@ END
 $$;
 
 -- snowflake/procedures/expire
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXPIRE_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXPIRE_10"(
     most NUMBER(38, 0),
     error VARCHAR,
     pod_id VARCHAR,
@@ -4781,7 +4782,7 @@ END
 $$;
 
 -- snowflake/procedures/fold_heartbeats
-CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_10"(
     may_be_unsettled BOOLEAN,
     change_id VARCHAR
 )
@@ -5433,7 +5434,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_pod
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_10"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     version NUMBER(38, 0),
@@ -5489,7 +5490,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_10"(
     ended VARCHAR,
     before NUMBER(38, 0),
     pod_id VARCHAR,
@@ -5548,7 +5549,7 @@ END
 $$;
 
 -- snowflake/procedures/recover
-CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_10"(
     claims VARCHAR,
     claim_count NUMBER(38, 0),
     error VARCHAR,
@@ -6313,7 +6314,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_pods
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_10"(
     pod_ids VARCHAR,
     pods VARCHAR,
     event_count NUMBER(38, 0),
@@ -6360,7 +6361,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_queues
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_10"(
     names VARCHAR,
     queues VARCHAR,
     event_count NUMBER(38, 0),
@@ -6408,7 +6409,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_10"(
     step_ids VARCHAR,
     steps VARCHAR,
     event_count NUMBER(38, 0),
@@ -6467,7 +6468,7 @@ END
 $$;
 
 -- snowflake/procedures/save_checkpoint
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SAVE_CHECKPOINT_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SAVE_CHECKPOINT_10"(
     step_id VARCHAR,
     claim_token VARCHAR,
     step_version NUMBER(38, 0),
@@ -6773,7 +6774,7 @@ END
 $$;
 
 -- snowflake/procedures/set_queue
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_10"(
     queue VARCHAR,
     new_version NUMBER(38, 0),
     event_type VARCHAR,
@@ -6864,7 +6865,7 @@ END
 $$;
 
 -- snowflake/procedures/spawn
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SPAWN_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SPAWN_10"(
     outcomes VARCHAR,
     outcome_count NUMBER(38, 0),
     submissions VARCHAR,
@@ -7934,7 +7935,7 @@ END
 $$;
 
 -- snowflake/procedures/submit
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_10"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
     change_id VARCHAR
@@ -8069,7 +8070,7 @@ END
 $$;
 
 -- snowflake/procedures/sync
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_10"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     sends_heartbeat BOOLEAN,
@@ -9903,6 +9904,7 @@ BEGIN
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
         :changed + :claimed AS changed,
         :served AS served,
+        (SELECT DATE_PART(epoch_microsecond, MIN(next_ts)) FROM "SCHEDULES") AS next_firing,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -9925,7 +9927,7 @@ BEGIN
     UNION ALL
     SELECT
         'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -9942,7 +9944,7 @@ BEGIN
     UNION ALL
     SELECT
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL,
+        NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -9957,7 +9959,7 @@ END
 $$;
 
 -- snowflake/procedures/take_in
-CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_9"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_10"(
     row_ids VARCHAR,
     row_count NUMBER(38, 0),
     submissions VARCHAR,
@@ -10399,6 +10401,597 @@ BEGIN
                 )
             )
     ) AS step ON own.state = 1);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/write_schedule
+CREATE OR REPLACE PROCEDURE "FLEET_Q_WRITE_SCHEDULE_10"(
+    schedule VARCHAR,
+    expected_version NUMBER(38, 0),
+    expected_firings NUMBER(38, 0),
+    schedules VARCHAR,
+    events VARCHAR,
+    submissions VARCHAR,
+    submission_count NUMBER(38, 0),
+    has_parents BOOLEAN,
+    earlier VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    found NUMBER(38, 0) DEFAULT 0;
+    written NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
+    inserted NUMBER(38, 0) DEFAULT 0;
+    accepted VARCHAR DEFAULT '[""]';
+    more NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "FLEET_Q" SET submissions = submissions + 1;
+    UPDATE "SCHEDULES"
+    SET firings = firings
+    WHERE schedule = :schedule;
+    found := SQLROWCOUNT;
+    DELETE FROM "SCHEDULES"
+    WHERE schedule = :schedule AND version = :expected_version AND firings = :expected_firings;
+    written := SQLROWCOUNT;
+    IF (written > 0 OR (found = 0 AND expected_version = 0)) THEN
+        INSERT INTO "SCHEDULES" (
+            schedule, step, cron, every, tz, overlap, missed, window, status, next_ts, last_ts,
+            last_step_id, skipped, firings, version, last_update_ts, change_id
+        )
+        SELECT
+            schedule.value[0]::VARCHAR, schedule.value[1]::VARCHAR, schedule.value[2]::VARCHAR,
+            schedule.value[3]::NUMBER(38, 0), schedule.value[4]::VARCHAR,
+            schedule.value[5]::VARCHAR, schedule.value[6]::VARCHAR,
+            schedule.value[7]::NUMBER(38, 0), schedule.value[8]::VARCHAR,
+            TO_TIMESTAMP_LTZ(schedule.value[9]::NUMBER(38, 0), 6),
+            TO_TIMESTAMP_LTZ(schedule.value[10]::NUMBER(38, 0), 6), schedule.value[11]::VARCHAR,
+            schedule.value[12]::NUMBER(38, 0), schedule.value[13]::NUMBER(38, 0),
+            schedule.value[14]::NUMBER(38, 0),
+            TO_TIMESTAMP_LTZ(schedule.value[15]::NUMBER(38, 0), 6), :change_id
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:schedules))) AS schedule;
+        inserted := SQLROWCOUNT;
+        written := (SELECT :written + :inserted);
+    END IF;
+    IF (written > 0 AND has_parents) THEN
+        UPDATE "STEP_TRACKER"
+        SET version = version
+        WHERE step_id IN (SELECT submitted.parent_id FROM (
+            SELECT new.submission_id, one.key AS parent_id
+            FROM (
+                SELECT
+                    value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+            WHERE new.parents IS NOT NULL
+        ) AS submitted);
+        accepted := (SELECT '["' || :change_id || '"]');
+        accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+        FROM (
+            SELECT value::VARCHAR AS submission_id
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+        ) AS one
+        WHERE submission_id NOT IN (
+            SELECT submitted.submission_id
+            FROM (
+                SELECT new.submission_id, one.key AS parent_id
+                FROM (
+                    SELECT
+                        value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+                WHERE new.parents IS NOT NULL
+            ) AS submitted
+            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = submitted.parent_id
+            LEFT JOIN (
+                SELECT value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            ) AS own
+                ON own.submission_id = submitted.submission_id AND own.step_id = submitted.parent_id
+            WHERE parent.step_id IS NULL AND own.step_id IS NULL
+        ));
+        IF (accepted = '[]') THEN
+            written := -1;
+        END IF;
+    END IF;
+    IF (written > 0) THEN
+        INSERT INTO "SCHEDULE_EVENTS" (
+            schedule, version, type, event_ts, changed_by, step, cron, every, tz, overlap, missed,
+            window, status, change_id
+        )
+        SELECT
+            schedule_event.value[0]::VARCHAR, schedule_event.value[1]::NUMBER(38, 0),
+            schedule_event.value[2]::VARCHAR,
+            TO_TIMESTAMP_LTZ(schedule_event.value[3]::NUMBER(38, 0), 6),
+            schedule_event.value[4]::VARCHAR, schedule_event.value[5]::VARCHAR,
+            schedule_event.value[6]::VARCHAR, schedule_event.value[7]::NUMBER(38, 0),
+            schedule_event.value[8]::VARCHAR, schedule_event.value[9]::VARCHAR,
+            schedule_event.value[10]::VARCHAR, schedule_event.value[11]::NUMBER(38, 0),
+            schedule_event.value[12]::VARCHAR, :change_id
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:events))) AS schedule_event;
+        IF (submission_count > 0) THEN
+            UPDATE "STEP_TRACKER"
+            SET version = version
+            WHERE step_id IN (
+                SELECT value:step_id::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            )
+                OR unique_key IN (
+                    SELECT value:unique_key::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                );
+            INSERT INTO "STEP_TRACKER" (
+                step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+                change_type, changed_for,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
+            )
+            SELECT
+                new.value:step_id::VARCHAR,
+                CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+                0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
+                new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+                new.value:max_retries::NUMBER(38, 0),
+                CASE
+                    WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                    ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                END,
+                new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+                new.value:unique_key::VARCHAR,
+                DATEADD(
+                    microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                ),
+                new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0),
+                new.value:parents::VARCHAR, new.value:workflow_id::VARCHAR,
+                new.value:spawned_by::VARCHAR,
+                DATEADD(
+                    microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                )
+            FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+            WHERE new.value:step_id::VARCHAR NOT IN (SELECT step_id FROM "STEP_TRACKER");
+            INSERT INTO "STEP_EVENTS" (
+                step_id, version, type, event_ts, pod_id, change_id,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                claim_token, incarnation, result, error, traceback, checkpoint
+            )
+            SELECT
+                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                    THEN priority END,
+                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                    THEN available_ts END,
+                CASE WHEN change_type = 'submitted' THEN queue END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                CASE WHEN change_type = 'submitted' THEN key END,
+                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                CASE WHEN change_type = 'submitted' THEN timeout END,
+                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type = 'completed' THEN result END,
+                CASE
+                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        OR (change_type = 'cancelled'
+                            AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+                        THEN error
+                END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+            FROM "STEP_TRACKER"
+            WHERE change_id = :change_id;
+            appended := SQLROWCOUNT;
+            IF (has_parents) THEN
+                UPDATE "STEP_TRACKER"
+                SET version = version
+                WHERE status = 'waiting'
+                    AND step_id IN (
+                        SELECT parent.step_id
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS parent
+                        WHERE parent.parent_change_id = :change_id
+                    );
+                UPDATE "STEP_TRACKER"
+                SET
+                    status = CASE change.type
+                        WHEN 'claimed' THEN 'claimed'
+                        WHEN 'completed' THEN 'completed'
+                        WHEN 'retried' THEN 'pending'
+                        WHEN 'released' THEN 'pending'
+                        WHEN 'recovered' THEN 'pending'
+                        WHEN 'failed' THEN 'failed'
+                        WHEN 'cancelled' THEN 'cancelled'
+                        WHEN 'replayed' THEN 'pending'
+                        WHEN 'ready' THEN 'pending'
+                        WHEN 'parents_added' THEN 'waiting'
+                        WHEN 'restored' THEN 'waiting'
+                        WHEN 'snoozed' THEN 'pending'
+                        WHEN 'checkpointed' THEN 'claimed'
+                        WHEN 'replaced' THEN 'pending'
+                        WHEN 'reprioritized' THEN 'pending'
+                        WHEN 'rejected' THEN 'failed'
+                    END,
+                    priority = CASE
+                        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                        ELSE "STEP_TRACKER".priority
+                    END,
+                    payload = CASE
+                        WHEN change.type = 'replaced' THEN change.payload
+                        ELSE "STEP_TRACKER".payload
+                    END,
+                    retry_count = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                        ELSE "STEP_TRACKER".retry_count
+                    END,
+                    available_ts = CASE
+                        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                        ELSE "STEP_TRACKER".available_ts
+                    END,
+                    claimed_by = CASE
+                        WHEN change.type = 'claimed' THEN change.claimed_by
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claimed_by
+                    END,
+                    incarnation = CASE
+                        WHEN change.type = 'claimed' THEN change.incarnation
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".incarnation
+                    END,
+                    claim_token = CASE
+                        WHEN change.type = 'claimed' THEN change.claim_token
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claim_token
+                    END,
+                    result = CASE
+                        WHEN change.type = 'completed' THEN change.result
+                        ELSE "STEP_TRACKER".result
+                    END,
+                    error = CASE
+                        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                        WHEN change.type IN ('completed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".error
+                    END,
+                    traceback = CASE
+                        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".traceback
+                    END,
+                    task_type = CASE
+                        WHEN change.type = 'replaced' THEN change.task_type
+                        ELSE "STEP_TRACKER".task_type
+                    END,
+                    labels = CASE
+                        WHEN change.type = 'replaced' THEN change.labels
+                        ELSE "STEP_TRACKER".labels
+                    END,
+                    parents = CASE
+                        WHEN change.type = 'parents_added' THEN change.parents
+                        ELSE "STEP_TRACKER".parents
+                    END,
+                    start_by_ts = CASE
+                        WHEN change.type = 'replaced' THEN change.start_by_ts
+                        WHEN change.type IN ('replayed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".start_by_ts
+                    END,
+                    snoozes = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                        ELSE "STEP_TRACKER".snoozes
+                    END,
+                    checkpoint = CASE
+                        WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        WHEN change.type = 'replaced' THEN NULL
+                        ELSE "STEP_TRACKER".checkpoint
+                    END,
+                    last_update_ts = CURRENT_TIMESTAMP(),
+                    version = "STEP_TRACKER".version + 1,
+                    change_id = :change_id || ' settled',
+                    change_type = change.type,
+                    change_token = NULL,
+                    changed_for = change.pod_id
+                FROM (
+                    SELECT
+                        step_id, version, pod_id,
+                        CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                        NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                        NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                        CASE
+                            WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                            WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                        END AS error,
+                        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                        NULL AS start_by_ts, NULL AS checkpoint
+                    FROM (
+                        SELECT
+                            step_id, version,
+                            COALESCE(
+                                MAX(
+                                    CASE
+                                        WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                            THEN parent_changed_for
+                                    END
+                                ),
+                                MAX(changed_for)
+                            ) AS pod_id,
+                            COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                            COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                            MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                            MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                AS cancelled_parent
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS parent
+                        WHERE status = 'waiting'
+                        GROUP BY step_id, version
+                    ) AS child
+                    WHERE open_parents = 0 OR lost_parents > 0
+                ) AS change
+                WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                more := SQLROWCOUNT;
+                IF (more > 0) THEN
+                    FOR level IN 2 TO 20 DO
+                        IF (more > 0) THEN
+                            UPDATE "STEP_TRACKER"
+                            SET
+                                status = CASE change.type
+                                    WHEN 'claimed' THEN 'claimed'
+                                    WHEN 'completed' THEN 'completed'
+                                    WHEN 'retried' THEN 'pending'
+                                    WHEN 'released' THEN 'pending'
+                                    WHEN 'recovered' THEN 'pending'
+                                    WHEN 'failed' THEN 'failed'
+                                    WHEN 'cancelled' THEN 'cancelled'
+                                    WHEN 'replayed' THEN 'pending'
+                                    WHEN 'ready' THEN 'pending'
+                                    WHEN 'parents_added' THEN 'waiting'
+                                    WHEN 'restored' THEN 'waiting'
+                                    WHEN 'snoozed' THEN 'pending'
+                                    WHEN 'checkpointed' THEN 'claimed'
+                                    WHEN 'replaced' THEN 'pending'
+                                    WHEN 'reprioritized' THEN 'pending'
+                                    WHEN 'rejected' THEN 'failed'
+                                END,
+                                priority = CASE
+                                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                    ELSE "STEP_TRACKER".priority
+                                END,
+                                payload = CASE
+                                    WHEN change.type = 'replaced' THEN change.payload
+                                    ELSE "STEP_TRACKER".payload
+                                END,
+                                retry_count = CASE
+                                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                    ELSE "STEP_TRACKER".retry_count
+                                END,
+                                available_ts = CASE
+                                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                    ELSE "STEP_TRACKER".available_ts
+                                END,
+                                claimed_by = CASE
+                                    WHEN change.type = 'claimed' THEN change.claimed_by
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".claimed_by
+                                END,
+                                incarnation = CASE
+                                    WHEN change.type = 'claimed' THEN change.incarnation
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".incarnation
+                                END,
+                                claim_token = CASE
+                                    WHEN change.type = 'claimed' THEN change.claim_token
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".claim_token
+                                END,
+                                result = CASE
+                                    WHEN change.type = 'completed' THEN change.result
+                                    ELSE "STEP_TRACKER".result
+                                END,
+                                error = CASE
+                                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".error
+                                END,
+                                traceback = CASE
+                                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".traceback
+                                END,
+                                task_type = CASE
+                                    WHEN change.type = 'replaced' THEN change.task_type
+                                    ELSE "STEP_TRACKER".task_type
+                                END,
+                                labels = CASE
+                                    WHEN change.type = 'replaced' THEN change.labels
+                                    ELSE "STEP_TRACKER".labels
+                                END,
+                                parents = CASE
+                                    WHEN change.type = 'parents_added' THEN change.parents
+                                    ELSE "STEP_TRACKER".parents
+                                END,
+                                start_by_ts = CASE
+                                    WHEN change.type = 'replaced' THEN change.start_by_ts
+                                    WHEN change.type IN ('replayed', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".start_by_ts
+                                END,
+                                snoozes = CASE
+                                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                    ELSE "STEP_TRACKER".snoozes
+                                END,
+                                checkpoint = CASE
+                                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                    WHEN change.type = 'replaced' THEN NULL
+                                    ELSE "STEP_TRACKER".checkpoint
+                                END,
+                                last_update_ts = CURRENT_TIMESTAMP(),
+                                version = "STEP_TRACKER".version + 1,
+                                change_id = :change_id || ' settled',
+                                change_type = change.type,
+                                change_token = NULL,
+                                changed_for = change.pod_id
+                            FROM (
+                                SELECT
+                                    step_id, version, pod_id,
+                                    CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                    NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                    NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                                    NULL AS result,
+                                    CASE
+                                        WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                        WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                    END AS error,
+                                    NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                    NULL AS parents, NULL AS start_by_ts, NULL AS checkpoint
+                                FROM (
+                                    SELECT
+                                        step_id, version,
+                                        COALESCE(
+                                            MAX(
+                                                CASE
+                                                    WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                        THEN parent_changed_for
+                                                END
+                                            ),
+                                            MAX(changed_for)
+                                        ) AS pod_id,
+                                        COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                        COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                        MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                        MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                            AS cancelled_parent
+                                    FROM (
+                                        SELECT
+                                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                            parent.changed_for AS parent_changed_for,
+                                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                        FROM (
+                                            SELECT
+                                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                                one.key AS parent_id, one.value::VARCHAR AS kind
+                                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                            WHERE child.parents IS NOT NULL
+                                        ) AS edge
+                                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                    ) AS parent
+                                    WHERE status = 'waiting'
+                                    GROUP BY step_id, version
+                                ) AS child
+                                WHERE open_parents = 0 OR lost_parents > 0
+                            ) AS change
+                            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                            more := SQLROWCOUNT;
+                        END IF;
+                    END FOR;
+                    INSERT INTO "STEP_EVENTS" (
+                        step_id, version, type, event_ts, pod_id, change_id,
+                        payload, priority, max_retries, available_ts, queue, task_type, key,
+                        unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+                        spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback,
+                        checkpoint
+                    )
+                    SELECT
+                        step_id, version, change_type, last_update_ts, changed_for, change_id,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                        CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                            THEN priority END,
+                        CASE WHEN change_type = 'submitted' THEN max_retries END,
+                        CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                            THEN available_ts END,
+                        CASE WHEN change_type = 'submitted' THEN queue END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                        CASE WHEN change_type = 'submitted' THEN key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                        CASE WHEN change_type = 'submitted' THEN timeout END,
+                        CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                        CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                        CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN start_by_ts END,
+                        change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type = 'completed' THEN result END,
+                        CASE
+                            WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                                OR (change_type = 'cancelled'
+                                    AND (change_id LIKE '% settled' OR change_id LIKE '% expired'))
+                                THEN error
+                        END,
+                        CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                        CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                    FROM "STEP_TRACKER"
+                    WHERE change_id = :change_id || ' settled';
+                END IF;
+            END IF;
+        END IF;
+        IF (appended = 0) THEN
+            INSERT INTO "STEP_EVENTS" (step_id, version, type, event_ts, pod_id, change_id)
+            SELECT '', 1, 'queue', CURRENT_TIMESTAMP(), NULL, :change_id;
+        END IF;
+        COMMIT;
+    ELSE
+        IF (written = 0 AND found > 0) THEN
+            written := (SELECT COUNT(*)
+            FROM "SCHEDULES"
+            WHERE schedule = :schedule
+                AND change_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:earlier)))));
+        END IF;
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT :written AS written);
     RETURN TABLE(answer);
 EXCEPTION
     WHEN OTHER THEN
