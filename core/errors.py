@@ -65,11 +65,11 @@ class LastStepNotEnded(FleetQError):
 
 
 class StepConflict(FleetQError):
-    """A step with this id exists and has a different payload."""
+    """A step with this id exists and has a different payload, or waits or waited for others."""
 
-    def __init__(self, step_id: str) -> None:
+    def __init__(self, step_id: str, what: str = "payload") -> None:
         super().__init__(
-            f"step {step_id!r} already exists with a different payload; use another step_id"
+            f"step {step_id!r} already exists with a different {what}; use another step_id"
         )
         self.step_id = step_id
 
@@ -85,10 +85,14 @@ class StepNotCompleted(FleetQError):
 
 
 class UniqueKeyTaken(FleetQError):
-    """The step ``step_id`` has the ``unique_key`` of a submission that allows no other."""
+    """The step ``step_id`` has the ``unique_key`` of a submission that allows no other, or that
+    would replace it and has other parents: ``is_replacement``."""
 
-    def __init__(self, unique_key: str, step_id: str) -> None:
-        super().__init__(f"step {step_id!r} has the unique key {unique_key!r}")
+    def __init__(self, unique_key: str, step_id: str, *, is_replacement: bool = False) -> None:
+        message = f"step {step_id!r} has the unique key {unique_key!r}"
+        if is_replacement:
+            message += " and a different after, which cannot be replaced; cancel it first"
+        super().__init__(message)
         self.unique_key = unique_key
         self.step_id = step_id
 

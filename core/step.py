@@ -19,7 +19,7 @@ from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepC
 from fleet_q.core.events import DEFAULT_QUEUE, Event, StepEvent, StepFact
 from fleet_q.core.lifecycle import EFFECTS, STEP, StepStatus
 from fleet_q.core.sizes import size_of
-from fleet_q.core.stored_json import value_of
+from fleet_q.core.stored_json import object_of, value_of
 
 DIED: Final = "pod {} died while it held the step"
 """The error of an attempt whose pod died; a format string for the pod's id."""
@@ -354,8 +354,8 @@ def decide(
     """The event that ``command`` causes at store time ``at``; ``None`` if it was applied before.
 
     These commands may be repeated, so that a caller that lost the answer can ask again: submitting
-    the same payload under the same id, completing under the same claim, saving a checkpoint,
-    cancelling, and setting a priority.
+    the same payload with the same parents under the same id, completing under the same claim,
+    saving a checkpoint, cancelling, and setting a priority.
 
     Raises :class:`UnknownStep`, :class:`StepConflict`, :class:`StaleClaim` (the command's claim
     token is not the current one) or :class:`IllegalTransition` (the lifecycle does not allow it).
@@ -365,6 +365,8 @@ def decide(
         if step is not None:
             if not _same_json(step.payload, command.payload):
                 raise StepConflict(command.step_id)
+            if not _has_same_parents(step, command):
+                raise StepConflict(command.step_id, "after")
             return None
         fact = ev.Submitted(
             payload=_raw(command.payload),
@@ -635,6 +637,23 @@ def _check_claim(step: Step, claim_token: str) -> None:
 def _raw(text: str) -> msgspec.Raw:
     """A JSON text as stored in the log, which does not preserve white space around it."""
     return msgspec.Raw(text.strip(JSON_BLANKS))
+
+
+def has_parents_of(step: Step, submit: Submit) -> bool:
+    """Whether the step has the parents of a submission, with the same kinds. It may have others,
+    which were added later."""
+    if submit.parents is None or submit.parents == step.parents:
+        return True
+    parents = object_of(step.parents or "{}")
+    return object_of(submit.parents).items() <= parents.items()
+
+
+def _has_same_parents(step: Step, submit: Submit) -> bool:
+    """Whether the step has the parents with which a submission of its id would be stored. Of a
+    workflow that is submitted again, other steps may stand for them meanwhile."""
+    if step.workflow_id is not None and step.workflow_id == submit.workflow_id:
+        return True
+    return (step.parents is None) == (submit.parents is None) and has_parents_of(step, submit)
 
 
 def _same_json(one: str, other: str) -> bool:

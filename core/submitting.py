@@ -3,7 +3,7 @@ together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fleet_q.core import dependencies, uniqueness
@@ -83,27 +83,23 @@ class Submitting:
             for replacement in replacements.values():  # the steps may have changed
                 fresh[replacement.by.step_id] = replacement.by
             replacements.clear()
-            for step in result.existing:
-                item = fresh.pop(step.step_id, None)
-                if item is not None:
-                    results[item.step_id] = _found(step, item, is_retry=is_retry)
-            owners = uniqueness.first_owners(result.existing)
-            stands_for: dict[str, str] = {}
-            for item in [item for item in fresh.values() if item.unique_key in owners]:
-                owner = owners[str(item.unique_key)]
-                replace = uniqueness.replacement(owner, item)
-                del fresh[item.step_id]
-                results[item.step_id] = SubmitResult(owner.step_id, is_new=False)
-                stands_for[item.step_id] = owner.step_id
-                if replace is not None:
-                    replacements[item.step_id] = CheckedReplacement(
-                        owner.step_id, owner.version, item
-                    )
-            if stands_for:
+            standing = _standing(fresh, result.existing)
+            if standing:
+                stands_for = {step_id: owner.step_id for step_id, owner in standing.items()}
                 fresh = {
                     step_id: uniqueness.with_standing_parents(item, stands_for)
                     for step_id, item in fresh.items()
                 }
+            for step in result.existing:
+                item = fresh.pop(step.step_id, None)
+                if item is not None:
+                    results[item.step_id] = _found(step, item, is_retry=is_retry)
+            for step_id, owner in standing.items():
+                item = fresh.pop(step_id)
+                if uniqueness.replacement(owner, item) is not None:
+                    replacement = CheckedReplacement(owner.step_id, owner.version, item)
+                    replacements[step_id] = replacement
+                results[step_id] = SubmitResult(owner.step_id, is_new=False)
         return uniqueness.results_of(new, results)
 
     def _store(
@@ -153,6 +149,18 @@ def first_by_id(new: Sequence[Submit]) -> dict[str, Submit]:
     for item in new:
         steps.decide(steps.as_stored(first.setdefault(item.step_id, item), at=0), item, at=0)
     return first
+
+
+def _standing(new: Mapping[str, Submit], existing: Sequence[Step]) -> dict[str, Step]:
+    """The existing steps that stand for new ones because of their unique keys, by the ids of
+    these."""
+    owners = uniqueness.first_owners(existing)
+    ids = {step.step_id for step in existing}
+    return {
+        step_id: owners[item.unique_key]
+        for step_id, item in new.items()
+        if item.unique_key is not None and item.unique_key in owners and step_id not in ids
+    }
 
 
 def _found(step: Step, item: Submit, *, is_retry: bool) -> SubmitResult:

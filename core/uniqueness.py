@@ -11,7 +11,7 @@ from fleet_q.core.dependencies import Kind, parents_json, parents_of
 from fleet_q.core.errors import InvalidInput, UniqueKeyTaken
 from fleet_q.core.lifecycle import FINAL
 from fleet_q.core.ports import SubmitResult
-from fleet_q.core.step import Replace, Step, Submit
+from fleet_q.core.step import Replace, Step, Submit, as_stored, decide, has_parents_of
 
 
 def has_unique_key(step: Step, at: int) -> bool:
@@ -43,23 +43,38 @@ def replacement(owner: Step, submit: Submit) -> Replace | None:
     if submit.on_conflict == "error":
         raise UniqueKeyTaken(str(submit.unique_key), owner.step_id)
     if submit.on_conflict == "replace" and owner.status == "pending":
+        _check_parents(owner, submit)
         return Replace(owner.step_id, submit)
     return None
+
+
+def _check_parents(owner: Step, submit: Submit) -> None:
+    """Raise :class:`UniqueKeyTaken` if ``submit`` has parents that ``owner`` does not have, for
+    which it would not wait."""
+    if not has_parents_of(owner, submit):
+        raise UniqueKeyTaken(str(submit.unique_key), owner.step_id, is_replacement=True)
 
 
 def merged(new: Sequence[Submit]) -> list[Submit]:
     """The submissions of one call, of which those with one unique key are merged into the first.
 
-    Raises :class:`UniqueKeyTaken` if one of the others allows no other step, and
-    :class:`InvalidInput` if they have ids of their own, each of which is to find its own step, or
-    if one with a unique key has the id of another.
+    Raises :class:`UniqueKeyTaken` if one of the others allows no other step, ``StepConflict`` if
+    two with one id differ, and :class:`InvalidInput` if they have ids of their own, each of which
+    is to find its own step, or if one with a unique key has the id of another.
     """
     count = Counter(submit.step_id for submit in new)
+    repeated: dict[str, Step] = {}
     for submit in new:
-        if submit.unique_key is not None and count[submit.step_id] > 1:
+        if count[submit.step_id] == 1:
+            continue
+        if submit.unique_key is not None:
             raise InvalidInput(
                 f"step {submit.step_id!r} with a unique key is submitted twice; submit it once"
             )
+        if submit.step_id in repeated:
+            decide(repeated[submit.step_id], submit, at=0)
+        else:
+            repeated[submit.step_id] = as_stored(submit, at=0)
     first: dict[str, int] = {}
     result: list[Submit] = []
     for submit in new:
@@ -119,6 +134,7 @@ def _merged(earlier: Submit, later: Submit) -> Submit:
         raise UniqueKeyTaken(unique_key, earlier.step_id)
     if later.on_conflict == "existing":
         return earlier
+    _check_parents(as_stored(earlier, at=0), later)
     return replaced(earlier, later)
 
 

@@ -100,7 +100,8 @@ class Model:
         owner = _owner_of_key(self.steps, row.get("unique_key"), now)
         existing = self.steps.get(row["step_id"])
         if row["payload"][0] == "{" and existing:
-            error = str(StepConflict(row["step_id"]))
+            what = "after" if row["payload"] == existing["payload"] else "payload"
+            error = str(StepConflict(row["step_id"], what))
         elif row["payload"][0] == "{" and owner:
             error = str(UniqueKeyTaken(row["unique_key"], owner["step_id"]))
         else:
@@ -130,6 +131,8 @@ class Model:
             existing = rows.get(new.step_id)
             if existing and existing["payload"] != new.payload:
                 raise Refused
+            if existing and new.step_id not in self.steps:
+                _refuse_other_parents(existing, new, {})
             owner = None if existing else _owner_of_key(rows, new.unique_key, now)
             results.append((owner["step_id"] if owner else new.step_id, not (existing or owner)))
             stands_for.setdefault(new.step_id, results[-1][0])
@@ -178,15 +181,14 @@ class Model:
                     "progress": None,
                     **NO_HOLDER,
                 }
+        for new, (step_id, _) in zip(batch, results, strict=True):
+            if step_id in self.steps:
+                _refuse_other_parents(self.steps[step_id], new, stands_for)
         for row in rows.values():
             if row["step_id"] not in self.steps and row["parents"]:
-                parents: dict[str, str] = {}
-                for parent_id, kind in json.loads(row["parents"]).items():
-                    parent_id = stands_for.get(parent_id, parent_id)
-                    if parent_id not in rows:
-                        raise Refused
-                    if parents.get(parent_id) != "success":
-                        parents[parent_id] = kind
+                parents = _standing_parents(row["parents"], stands_for)
+                if not rows.keys() >= parents.keys():
+                    raise Refused
                 row["parents"] = json.dumps(parents, separators=(",", ":"))
         self.steps = rows
         self._settle(now)
@@ -691,6 +693,28 @@ def _refuse_circles(batch: Sequence[Submit]) -> None:
             raise Refused
         for step_id in free:
             del parents[step_id]
+
+
+def _standing_parents(parents: str, stands_for: dict[str, str]) -> dict[str, str]:
+    standing: dict[str, str] = {}
+    for parent_id, kind in json.loads(parents).items():
+        parent_id = stands_for.get(parent_id, parent_id)
+        if standing.get(parent_id) != "success":
+            standing[parent_id] = kind
+    return standing
+
+
+def _refuse_other_parents(step: Row, new: Submit, stands_for: dict[str, str]) -> None:
+    """A submission must have no parents that the step lacks, unless its unique key only finds it;
+    and under its id none at all, if it has none."""
+    if step["step_id"] == new.step_id:
+        if bool(step["parents"]) != bool(new.parents):
+            raise Refused
+    elif new.on_conflict != "replace" or step["status"] != "pending":
+        return
+    parents = json.loads(step["parents"] or "{}")
+    if not _standing_parents(new.parents or "{}", stands_for).items() <= parents.items():
+        raise Refused
 
 
 def _is_down(pod: Row) -> bool:

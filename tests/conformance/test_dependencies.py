@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from fleet_q.core.dependencies import Dependency, Kind, parents_json
-from fleet_q.core.errors import InvalidInput, ParentNotReplayed, UnknownStep
+from fleet_q.core.errors import (
+    InvalidInput,
+    ParentNotReplayed,
+    StepConflict,
+    UniqueKeyTaken,
+    UnknownStep,
+)
 from fleet_q.core.lifecycle import FINAL, StepStatus
 from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.pruning import PruneStats, prune_cycle
@@ -284,6 +291,45 @@ def test_repeated_submission_changes_nothing(store: Store) -> None:
     before = snapshot_of(store)
     assert [result.is_new for result in store.submit(new)] == [False, False]
     assert snapshot_of(store) == before
+
+
+@pytest.mark.parametrize("others", [{}, {"b": "success"}, {"a": "finished"}])
+def test_same_id_with_other_parents_is_a_conflict(store: Store, others: dict[str, Kind]) -> None:
+    store.submit([step("a"), step("b"), step("c", "a")])
+    store.submit([step("plain")])
+    before = snapshot_of(store)
+    with pytest.raises(StepConflict, match="'c' already exists with a different after"):
+        store.submit([Submit("c", "{}", parents=parents_json(others) if others else None)])
+    with pytest.raises(StepConflict, match="'plain' already exists with a different after"):
+        store.submit([step("plain", "a")])
+    with pytest.raises(StepConflict, match="'new' already exists with a different after"):
+        store.submit([step("new", "a"), step("new", "b")])
+    assert snapshot_of(store) == before
+
+
+def test_submission_that_replaces_must_not_have_other_parents(store: Store) -> None:
+    def replacing(n: int, *parents: str) -> Submit:
+        own: dict[str, Any] = {"unique": True, "unique_key": "k", "on_conflict": "replace"}
+        return replace(step(f"step {n}", *parents, **own), payload=f'{{"n":{n}}}')
+
+    store.submit([step("a"), step("b"), replacing(1, "a")])
+    run(store)
+    assert known(store, "step 1").status == "pending"
+    for new in ([replacing(2, "b")], [replacing(3, "a"), replacing(4, "b")]):
+        with pytest.raises(UniqueKeyTaken, match=r"'step [13]' has the unique key 'k' and"):
+            store.submit(new)
+    with pytest.raises(UniqueKeyTaken, match="cannot be replaced; cancel it first"):
+        store.submit([replace(new, unique_key="new") for new in (replacing(5), replacing(6, "b"))])
+    for allowed in (replacing(7, "a"), replacing(8)):
+        store.submit([allowed])
+        assert known(store, "step 1").payload == allowed.payload
+
+
+def test_parent_with_a_unique_key_may_be_submitted_again_with_its_child(store: Store) -> None:
+    store.submit([Submit("first", "{}", unique_key="k")])
+    for _ in range(2):
+        store.submit([Submit("second", "{}", unique_key="k"), step("c", "second")])
+    assert known(store, "c").parents == parents_json({"first": "success"})
 
 
 def test_child_waits_for_the_step_that_stands_for_its_parent(store: Store) -> None:

@@ -82,6 +82,7 @@ AFTER: Final[dict[tuple[str, str], object]] = {
     ("claimed", "cancel"): "cancelled",
     ("claimed", "snooze"): "pending",
     ("claimed", "save a checkpoint"): "claimed",
+    ("waiting", "submit"): StepConflict,
     ("waiting", "cancel"): "cancelled",
     ("waiting", "make ready"): "pending",
     ("waiting", "add parents"): "waiting",
@@ -212,6 +213,7 @@ def test_step_with_parents_waits_until_it_is_ready() -> None:
     assert (step.status, step.parents) == ("waiting", '{"a":"success"}')
     more = step_after(step, AddParents("step", '{"a":"success","b":"finished"}'))
     assert (more.status, more.parents) == ("waiting", '{"a":"success","b":"finished"}')
+    assert decide(more, Submit("step", "{}", parents='{"a":"success"}'), AT) is None
     ready = step_after(more, MakeReady("step"))
     assert (ready.status, ready.available_ts, ready.parents) == ("pending", AT + 9, more.parents)
 
