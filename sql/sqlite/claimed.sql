@@ -11,6 +11,6 @@ SELECT json_group_array(
             result = NULL
         }
     )
-)
+) AS steps
 FROM step_tracker INDEXED BY step_tracker_claimed
 WHERE status = 'claimed' AND claim_token = :claim_token

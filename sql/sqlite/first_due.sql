@@ -4,14 +4,15 @@
 -- limits; whether there is a delayed step; and whether one has expired. They are the first steps in the
 -- order of claims if that first and that last are the same.
 SELECT
-    json_group_array(id),
+    json_group_array(id) AS ids,
     (count(*) < 2 OR total(size) <= :most_bytes)
-        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0),
-    {{first_pair}},
-    {{last_pair}},
-    {{first_has_limits}},
-    {{is_delayed}},
-    {{is_expired}}
+        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0)
+        AS may_take_all,
+    {{first_pair}} AS first_pair,
+    {{last_pair}} AS last_pair,
+    {{first_has_limits}} AS first_has_limits,
+    {{is_delayed}} AS is_delayed,
+    {{is_expired}} AS is_expired
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue

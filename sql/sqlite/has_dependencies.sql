@@ -1,1 +1,1 @@
-SELECT EXISTS (SELECT 1 FROM dependencies)
+SELECT EXISTS (SELECT 1 FROM dependencies) AS has_dependencies

@@ -1,3 +1,3 @@
 SELECT
-    EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed'),
-    (SELECT min(next_ts) FROM schedules WHERE next_ts IS NOT NULL)
+    {{is_claimed}} AS is_any_claimed,
+    ({{next_firing}}) AS next_firing

@@ -169,7 +169,7 @@ BEGIN;
 
 -- sqlite/begin_snapshot
 -- The first read of a transaction fixes the snapshot that it sees.
-SELECT EXISTS (SELECT 1 FROM pod_health);
+SELECT EXISTS (SELECT 1 FROM pod_health) AS has_pods;
 
 -- sqlite/begin_writing
 BEGIN IMMEDIATE;
@@ -224,7 +224,7 @@ SELECT json_group_array(
         task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
         spawned_by, start_by_ts, snoozes, checkpoint, progress
     )
-)
+) AS steps
 FROM step_tracker INDEXED BY step_tracker_claimed
 WHERE status = 'claimed' AND claim_token = :claim_token;
 
@@ -464,23 +464,24 @@ SELECT (SELECT application_id FROM pragma_application_id),
 -- limits; whether there is a delayed step; and whether one has expired. They are the first steps in the
 -- order of claims if that first and that last are the same.
 SELECT
-    json_group_array(id),
+    json_group_array(id) AS ids,
     (count(*) < 2 OR total(size) <= :most_bytes)
-        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0),
+        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0)
+        AS may_take_all,
     (
         SELECT json_array(queue, task_type, key IS NULL)
         FROM step_tracker INDEXED BY step_tracker_queue
         WHERE status = 'pending' AND is_queued = 1
         ORDER BY queue, task_type, key IS NULL
         LIMIT 1
-    ),
+    ) AS first_pair,
     (
         SELECT json_array(queue, task_type, key IS NULL)
         FROM step_tracker INDEXED BY step_tracker_queue
         WHERE status = 'pending' AND is_queued = 1
         ORDER BY queue DESC, task_type DESC, key IS NULL DESC
         LIMIT 1
-    ),
+    ) AS last_pair,
     EXISTS (
         SELECT 1
         FROM queues
@@ -494,18 +495,18 @@ SELECT
                 ORDER BY queue
                 LIMIT 1
             )
-    ),
+    ) AS first_has_limits,
     EXISTS (
         SELECT 1
         FROM step_tracker INDEXED BY step_tracker_delayed
         WHERE status = 'pending' AND is_queued = 0
-    ),
+    ) AS is_delayed,
     EXISTS (
         SELECT 1
         FROM step_tracker INDEXED BY step_tracker_start_by
         WHERE start_by_ts IS NOT NULL AND status IN ('pending', 'waiting') AND retry_count = 0
             AND snoozes = 0 AND start_by_ts < :now
-    )
+    ) AS is_expired
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
@@ -621,10 +622,10 @@ ORDER BY priority DESC, created_ts, step_id
 LIMIT :limit;
 
 -- sqlite/has_dependencies
-SELECT EXISTS (SELECT 1 FROM dependencies);
+SELECT EXISTS (SELECT 1 FROM dependencies) AS has_dependencies;
 
 -- sqlite/has_inbox_rows
-SELECT EXISTS (SELECT 1 FROM step_inbox);
+SELECT EXISTS (SELECT 1 FROM step_inbox) AS has_inbox_rows;
 
 -- sqlite/history
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
@@ -697,8 +698,10 @@ VALUES (:step_id, :version, :type, :event_ts, :pod_id, :payload, :priority, :max
 
 -- sqlite/is_any_claimed
 SELECT
-    EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed'),
-    (SELECT min(next_ts) FROM schedules WHERE next_ts IS NOT NULL);
+    EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed') AS is_any_claimed,
+    (SELECT min(next_ts)
+    FROM schedules
+    WHERE next_ts IS NOT NULL) AS next_firing;
 
 -- sqlite/is_any_delayed
 SELECT EXISTS (
@@ -882,9 +885,8 @@ CROSS JOIN json_each(child.parents) AS parent
 WHERE child.parents IS NOT NULL AND child.status IN ('pending', 'waiting', 'claimed')
     AND parent.key IN (SELECT value FROM json_each(:step_ids));
 
--- sqlite/pending_pairs
--- The first and the last queue and task type of which steps wait, whether these two queues have limits,
--- and whether there are a delayed step and an expired one.
+-- sqlite/peek
+-- What the claim of an idle pod reads.
 SELECT
     (
         SELECT json_array(queue, task_type, key IS NULL)
@@ -892,14 +894,14 @@ SELECT
         WHERE status = 'pending' AND is_queued = 1
         ORDER BY queue, task_type, key IS NULL
         LIMIT 1
-    ),
+    ) AS first_pair,
     (
         SELECT json_array(queue, task_type, key IS NULL)
         FROM step_tracker INDEXED BY step_tracker_queue
         WHERE status = 'pending' AND is_queued = 1
         ORDER BY queue DESC, task_type DESC, key IS NULL DESC
         LIMIT 1
-    ),
+    ) AS last_pair,
     EXISTS (
         SELECT 1
         FROM queues
@@ -913,7 +915,7 @@ SELECT
                 ORDER BY queue
                 LIMIT 1
             )
-    ),
+    ) AS first_has_limits,
     EXISTS (
         SELECT 1
         FROM queues
@@ -927,18 +929,23 @@ SELECT
                 ORDER BY queue DESC
                 LIMIT 1
             )
-    ),
+    ) AS last_has_limits,
     EXISTS (
         SELECT 1
         FROM step_tracker INDEXED BY step_tracker_delayed
         WHERE status = 'pending' AND is_queued = 0
-    ),
+    ) AS is_delayed,
     EXISTS (
         SELECT 1
         FROM step_tracker INDEXED BY step_tracker_start_by
         WHERE start_by_ts IS NOT NULL AND status IN ('pending', 'waiting') AND retry_count = 0
             AND snoozes = 0 AND start_by_ts < :now
-    );
+    ) AS is_expired,
+    (SELECT EXISTS (SELECT 1 FROM step_inbox) AS has_inbox_rows) AS has_inbox_rows,
+    EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed') AS is_any_claimed,
+    (SELECT min(next_ts)
+    FROM schedules
+    WHERE next_ts IS NOT NULL) AS next_firing;
 
 -- sqlite/places_of_ids
 -- The rows whose ids begin with a text: they lie between it and the next text of its length.
@@ -1117,6 +1124,62 @@ WHERE (
         FROM step_tracker INDEXED BY step_tracker_queue
         WHERE status = 'pending' AND is_queued = 1 AND step_tracker.queue = queues.queue
     );
+
+-- sqlite/read_pending_pairs
+SELECT
+    (
+        SELECT json_array(queue, task_type, key IS NULL)
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1
+        ORDER BY queue, task_type, key IS NULL
+        LIMIT 1
+    ) AS first_pair,
+    (
+        SELECT json_array(queue, task_type, key IS NULL)
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1
+        ORDER BY queue DESC, task_type DESC, key IS NULL DESC
+        LIMIT 1
+    ) AS last_pair,
+    EXISTS (
+        SELECT 1
+        FROM queues
+        WHERE (
+            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+        )
+            AND +queue = (
+                SELECT queue
+                FROM step_tracker INDEXED BY step_tracker_queue
+                WHERE status = 'pending' AND is_queued = 1
+                ORDER BY queue
+                LIMIT 1
+            )
+    ) AS first_has_limits,
+    EXISTS (
+        SELECT 1
+        FROM queues
+        WHERE (
+            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+        )
+            AND +queue = (
+                SELECT queue
+                FROM step_tracker INDEXED BY step_tracker_queue
+                WHERE status = 'pending' AND is_queued = 1
+                ORDER BY queue DESC
+                LIMIT 1
+            )
+    ) AS last_has_limits,
+    EXISTS (
+        SELECT 1
+        FROM step_tracker INDEXED BY step_tracker_delayed
+        WHERE status = 'pending' AND is_queued = 0
+    ) AS is_delayed,
+    EXISTS (
+        SELECT 1
+        FROM step_tracker INDEXED BY step_tracker_start_by
+        WHERE start_by_ts IS NOT NULL AND status IN ('pending', 'waiting') AND retry_count = 0
+            AND snoozes = 0 AND start_by_ts < :now
+    ) AS is_expired;
 
 -- sqlite/rejected_completions
 -- The ids of these successes that are not completed under this claim token.

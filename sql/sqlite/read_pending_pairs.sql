@@ -1,0 +1,2 @@
+SELECT
+    {{pending_pairs}}
