@@ -8,8 +8,11 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
+from msgspec.structs import astuple
+
 from fleet_q.adapters.columns import ROWS
 from fleet_q.adapters.statements import statements
+from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.step import AT_ONCE, JSON_BLANKS, Submit, start_by, unique_until
 from fleet_q.sql.render import by_place, rows_by_place
 
@@ -20,16 +23,11 @@ halves the time of an insertion; more rows gain little, and take longer to prepa
 _SQL: Final = statements("sqlite")
 _DERIVED: Final = ("payload", "available_ts", "unique_until_ts", "start_by_ts")
 _AS_SUBMITTED: Final = [name for name in ROWS.facts["submitted"] if name not in _DERIVED]
-_PLAIN: Final = ["priority", "max_retries", "task_type"]
 SUBMITTED: Final = ["step_id", "created_ts", "status", *_DERIVED, *_AS_SUBMITTED]
 """The columns of a new step that have values of their own."""
 
 _as_submitted: Final = attrgetter(*_AS_SUBMITTED)
-_as_plain: Final = attrgetter(*_PLAIN)
-_options: Final = attrgetter(
-    "unique", "start_by", *(name for name in _AS_SUBMITTED if name not in _PLAIN)
-)
-_NO_OPTIONS: Final = _options(Submit("", "", unique=True))
+_NO_OPTIONS: Final = list(astuple(Submit("", ""))[8:])
 
 
 class _Insertion:
@@ -61,7 +59,7 @@ class _Insertion:
 _ALL: Final = _Insertion("submit_step", SUBMITTED, "append_submission", "append_submissions")
 _WITHOUT_OPTIONS: Final = _Insertion(
     "submit_plain_step",
-    ["step_id", "created_ts", "payload", "available_ts", *_PLAIN],
+    ["step_id", "created_ts", "payload", "available_ts", "priority", "max_retries", "task_type"],
     "append_plain_submission",
     "append_plain_submissions",
 )
@@ -70,13 +68,9 @@ _WITHOUT_OPTIONS: Final = _Insertion(
 def insert(connection: sqlite3.Connection, new: Sequence[Submit], at: int, by: str | None) -> bool:
     """Insert steps at store time ``at`` and append their events, if they are independent;
     returns whether it did."""
-    if all(map(_NO_OPTIONS.__eq__, map(_options, new))):
-        values = [
-            (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
-             *_as_plain(s))
-            for s in new
-        ]  # fmt: skip
-        _WITHOUT_OPTIONS.run(connection, values, by)
+    plain = [values for s in new if (values := _plain(s, at)) is not None]
+    if len(plain) == len(new):
+        _WITHOUT_OPTIONS.run(connection, plain, by)
         return True
     if not all(s.is_independent for s in new):
         return False
@@ -88,3 +82,12 @@ def insert(connection: sqlite3.Connection, new: Sequence[Submit], at: int, by: s
     ]  # fmt: skip
     _ALL.run(connection, values, by)
     return True
+
+
+def _plain(submit: Submit, at: int) -> Sequence[Any] | None:
+    """The values of a step without options; ``None`` if it has any, or another may have its id."""
+    step_id, payload, priority, retries, delay, unique, queue, task_type, *options = astuple(submit)
+    if not unique or queue != DEFAULT_QUEUE or options != _NO_OPTIONS:
+        return None
+    available_ts = at + delay if delay else AT_ONCE
+    return step_id, at, payload.strip(JSON_BLANKS), available_ts, priority, retries, task_type
