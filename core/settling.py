@@ -17,7 +17,7 @@ class Settling(Transaction):
     result."""
 
     made_ready = False
-    """Whether the transaction has made steps pending that waited for others."""
+    """Whether the transaction has made steps pending that waited for others, or stored children."""
 
     def settle(self, ended: Mapping[str, StepStatus], by: str | None) -> None:
         if not ended or not self.has_dependencies():

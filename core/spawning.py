@@ -76,6 +76,7 @@ class Spawning(Settling):
             return True
         changes.apply(complete)
         changes.write()
+        self.made_ready = True
         if plan is None:
             results = self.submit_many(complete.children, by)
         else:

@@ -177,7 +177,8 @@ def tree(steps: Sequence[TimedStep]) -> list[TreeStep]:
     """The steps as a tree, each before those under it.
 
     A step stands under the parent that ended last, so that made it ready; while it waits, under
-    the first. Under one parent, steps are in the order of ``steps``.
+    the first; and one that was cancelled because of a parent, under that. Under one parent, steps
+    are in the order of ``steps``.
     """
     by_id = {each.step_id: each for each in steps}
     under = {each.step_id: _place(each, by_id) for each in steps}
@@ -196,6 +197,11 @@ def tree(steps: Sequence[TimedStep]) -> list[TreeStep]:
 def _place(step: TimedStep, by_id: Mapping[str, TimedStep]) -> str | None:
     if not step.parents:
         return None
+    if step.step.status == "cancelled" and step.pending_ts is None:
+        for status in ("failed", "cancelled"):
+            for parent_id in step.parents:
+                if by_id[parent_id].step.status == status:
+                    return parent_id
     last = _last_ended(step, by_id)
     return step.parents[0] if last is None else last.step_id
 

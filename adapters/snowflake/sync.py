@@ -121,6 +121,7 @@ class Sync:
             refused=tuple(refused),
             unexpected=tuple(claim for claim in result.unexpected if claim not in ended),
             more=result.more or len(result.claimed) < request.claim,
+            ready=not request.claim,
         )
 
     def _sync_batches(self, request: SyncRequest, batches: Sequence[Sequence[Any]]) -> SyncResult:

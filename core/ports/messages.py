@@ -87,7 +87,8 @@ class SyncResult(msgspec.Struct, frozen=True):
       which may have been before; ``None``: there is none.
     - ``held_back``, after a claim: it took fewer steps than it asked for, and only the limits of
       queues hold back others that are due.
-    - ``ready``, without a claim: the outcomes may have made steps pending that waited for others.
+    - ``ready``, without a claim: the outcomes may have made steps pending that waited for others,
+      or stored children.
     - ``served_others``: how many requests of other pods the call served together with this one;
       ``None`` if it did not serve.
     """

@@ -76,6 +76,12 @@ def test_children_are_stored_by_the_transaction_that_completes_the_step(store: S
     assert run_all(store) == [["a", "b"]]
 
 
+def test_sync_says_that_its_outcomes_have_stored_children(store: Store) -> None:
+    held_step(store, "p")
+    assert acknowledge(store, Complete("p", "token", "1", (child("c"),))).ready
+    assert run_all(store) == [["c"]]
+
+
 def test_repeated_completion_stores_no_children_again(store: Store) -> None:
     held_step(store, "p")
     complete(store, child("a"))

@@ -151,6 +151,19 @@ def test_step_stands_under_the_parent_that_ended_last() -> None:
     assert [each.others for each in found] == [(), (), ("c",), ()]
 
 
+def test_step_that_fell_stands_under_the_parent_that_failed() -> None:
+    steps = timed(
+        [
+            step("a", status="cancelled", last_update_ts=20),
+            step("b", status="failed", last_update_ts=10),
+            step("c", last_update_ts=90),
+            step("d", "a", "b", "c", status="cancelled", last_update_ts=20),
+        ],
+        [],
+    )
+    assert drawn(tree(steps)) == ["a", "b", "  d", "c"]
+
+
 def test_waiting_step_stands_under_its_first_parent() -> None:
     waits = step("c", "a", "b", status="waiting")
     steps = all_of(ran("a", claimed=0), ran("b", claimed=0, ended=10), (waits, []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from fleet_q.services.app import children
 from tests.services import module_with_processes as module
 from tests.waiting import LIMIT
 
-from .conftest import QUICK, Run
+from .conftest import QUICK, Run, ended
 
 
 def spawned_by(app: FleetQ, step_id: str) -> list[str]:
@@ -45,6 +46,20 @@ def test_dynamic_fan_out_ends_in_one_step_that_reads_all_results(app: FleetQ, ru
     (step,) = run(last)
     assert step.result == [None, 0, 10, 20, 90]
     assert len(spawned_by(app, "first")) == 3
+
+
+def test_single_pod_runs_children_without_waiting_for_its_claim_interval(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'children.db'}"
+    app = FleetQ(url, settings=replace(QUICK, claim_interval=3600))
+
+    @app.task("t")
+    def t(n: int) -> None:
+        if n:
+            current_step().spawn(t.step(n - 1))
+
+    first = t.submit(3)
+    steps = asyncio.run(ended(app, [first, t.options(after=first).submit(0)]))
+    assert [step.status for step in steps] == ["completed"] * 2
 
 
 def test_child_belongs_to_the_workflow_of_its_spawner(app: FleetQ, run: Run) -> None:
