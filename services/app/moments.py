@@ -16,7 +16,7 @@ def parse_age(text: str) -> float:
     :class:`InvalidInput`."""
     match = re.fullmatch("([0-9]{1,9}(?:[.][0-9]{1,9})?)([dhms])", text)
     if match is None:
-        raise InvalidInput(f"{text!r} is not an age; write 30d, 12h, 90m or 45s")
+        raise InvalidInput(f"{text!r} is not a length of time; write 30d, 12h, 90m or 45s")
     return float(match[1]) * _SECONDS[match[2]]
 
 

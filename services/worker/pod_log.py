@@ -131,7 +131,7 @@ class PodLog(Observer):
         elif error is not None:
             log.error("schedules: unexpected error", exc_info=error, extra=self._tags())
         elif stats.submitted:
-            log.info("schedules: %d steps submitted", stats.submitted, extra=self._tags())
+            log.info("schedules: submitted %d step(s)", stats.submitted, extra=self._tags())
 
     def on_not_fired(self, schedule: str, error: Exception) -> None:
         if isinstance(error, FleetQError):

@@ -162,7 +162,7 @@ def test_log_tells_what_fired_and_what_could_not(caplog: pytest.LogCaptureFixtur
         log.on_not_fired("nightly", InvalidInput("no time"))
         assert wait_for_handlers(LIMIT)
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
-        ("INFO", "schedules: 2 steps submitted"),
+        ("INFO", "schedules: submitted 2 step(s)"),
         ("WARNING", "schedules: fired later: away"),
         ("ERROR", "schedule 'nightly' is not fired: no time"),
     ]
