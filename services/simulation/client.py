@@ -151,7 +151,7 @@ def _call_of(request: Submission | Cancellation | Replaying | QueueSetting) -> S
         case Submission(steps=steps, inbox=True):
             return StoreCall("insert", ([_row(work) for work in steps],))
         case Submission(steps=steps, pod_id=pod_id, unique=unique):
-            return StoreCall("submit", ([_submit(work, unique) for work in steps], pod_id))
+            return StoreCall("submit", ([submit_of(work, unique) for work in steps], pod_id))
         case Cancellation(step_id=step_id):
             return StoreCall("cancel", (step_id,))
         case Replaying(step_id=step_id):
@@ -162,11 +162,12 @@ def _call_of(request: Submission | Cancellation | Replaying | QueueSetting) -> S
 
 def _row(work: Work) -> dict[str, Any]:
     """The row of the inbox that submits the step, or an invalid one."""
-    row = row_values(_submit(work, False))
+    row = row_values(submit_of(work, False))
     return row if work.is_valid else row | {"task_type": "one", "payload": '{"task_type":"other"}'}
 
 
-def _submit(work: Work, unique: bool) -> Submit:
+def submit_of(work: Work, unique: bool) -> Submit:
+    """The command that submits a step."""
     return Submit(
         work.step_id,
         payload_of(work),

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fleet_q.core.retry import MICROS
 from fleet_q.core.routing import Routes
-from fleet_q.core.step import Complete, Fail, Step, is_late
+from fleet_q.core.step import Fail, Step, is_late
+from fleet_q.services.simulation.children import completion
 from fleet_q.services.simulation.functions import Functions, claim_of, result_of
 from fleet_q.services.simulation.saving import number_in
 
@@ -106,7 +107,7 @@ class Clients(Functions):
             process.virtual_clock.at(process.frozen_until, self._answer_late, step)
             return
         self._running.discard(claim)
-        self._on_done(Complete(*claim, result_of(claim[1])))
+        self._on_done(completion(step, result_of(claim[1]), self._work))
         self._fill()
 
     def begin(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -43,6 +43,15 @@ class DependencyChecks:
         for parent_id in parents:
             self._children[parent_id].add(step_id)
 
+    def added(self, step_id: str, record: StepRecord, fact: ev.ParentsAdded) -> None:
+        """A step waits for others, too. Raises :class:`Violation`."""
+        parents = msgspec.json.decode(fact.parents)
+        kept = {parent_id: parents.get(parent_id) for parent_id in record.parents}
+        require(kept == record.parents, "parents first", step_id, "waits for {} only", parents)
+        record.parents = parents
+        for parent_id in parents:
+            self._children[parent_id].add(step_id)
+
     def began(self, step_id: str, how: str) -> None:
         """A step may be claimed from now on: :meth:`check` checks its parents, as events of one
         commit have no order."""
@@ -60,10 +69,14 @@ class DependencyChecks:
             lost,
         )
 
-    def check(self, changed: Iterable[str]) -> None:
-        """Check what waits, and what may be claimed, after a commit that changed these steps.
-        Raises :class:`Violation`."""
+    def check(
+        self, changed: Iterable[str], new: Collection[str], spawned: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Check what waits, and what may be claimed, after a commit that changed these steps, of
+        which some are ``new``. ``spawned``: the attached children of steps that it completed, by
+        their ids. Raises :class:`Violation`."""
         begun, self._begun = self._begun, []
+        self._check_spawned(new, spawned, {step_id for step_id, _ in begun})
         for step_id, how in begun:
             record = self._records.steps[step_id]
             for parent_id in record.parents:
@@ -82,6 +95,25 @@ class DependencyChecks:
             if record.status in ENDED:
                 for child_id in self._children.get(step_id, ()):
                     self._check_waits(child_id, self._records.steps[child_id])
+
+    def _check_spawned(
+        self, new: Collection[str], spawned: Mapping[str, Sequence[str]], begun: Collection[str]
+    ) -> None:
+        """Check that what waited for a step waits for its children, too."""
+        for spawner, attached in spawned.items():
+            for step_id in self._children.get(spawner, ()):
+                record = self._records.steps[step_id]
+                if step_id in new or not (record.status == "waiting" or step_id in begun):
+                    continue
+                for child_id in attached:
+                    require(
+                        child_id in record.parents,
+                        "parents first",
+                        step_id,
+                        "does not wait for {}, which {} spawned",
+                        child_id,
+                        spawner,
+                    )
 
     def check_pruned(self, step_id: str) -> None:
         """Check that no open step has this parent. Raises :class:`Violation`."""

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from fleet_q.core.retry import MICROS, RetryPolicy
-from fleet_q.core.step import Complete, Outcome, Release, Step, claim_order, must_begin_by
+from fleet_q.core.step import Outcome, Release, Step, claim_order, must_begin_by
 from fleet_q.core.worker.functions import Claim
 from fleet_q.core.worker.program import Message
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.children import completion
 from fleet_q.services.simulation.saving import Saver, number_in, saving
 from fleet_q.services.simulation.scenario import Work
 
@@ -188,7 +189,7 @@ class Functions:
             case "fails for good":
                 outcome = self._retry_policy.fail(*claim, step.attempt, "Bust", permanent=True)
             case _:
-                outcome = Complete(*claim, result_of(claim[1]))
+                outcome = completion(step, result_of(claim[1]), self._work)
         self._on_done(outcome)
         self._fill()
 

@@ -11,6 +11,7 @@ from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.children import with_children
 from fleet_q.services.simulation.later import with_later_steps
 from fleet_q.services.simulation.limited_queues import with_limited_queues
 from fleet_q.services.simulation.models import KINDS, Kind
@@ -94,7 +95,8 @@ def draw(
     scenario = with_limited_queues(with_workflows(scenario))
     scenario = with_routes(with_schedules(scenario))
     scenario = with_later_steps(scenario)
-    return with_rare_case(with_checkpoints(scenario), [pod.pod_id for pod in scenario.pods])
+    scenario = with_children(with_checkpoints(scenario))
+    return with_rare_case(scenario, [pod.pod_id for pod in scenario.pods])
 
 
 def burst(

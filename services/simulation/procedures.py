@@ -14,7 +14,8 @@ from fleet_q.core.inbox import Intake
 from fleet_q.core.intake import IntakePlanner
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
-from fleet_q.core.step import Step
+from fleet_q.core.spawning import spawning_in
+from fleet_q.core.step import Complete, Step
 from fleet_q.services.simulation.mailbox import Posted, Request, joining_pod
 from fleet_q.services.simulation.models import Body, Statement, StoreModel
 
@@ -82,7 +83,12 @@ class Procedures:
 
     def _sync(self, request: SyncRequest) -> Body:
         """A heartbeat is inserted first, which needs no lock, unless it has to wake the pod.
-        A join goes through the mailbox, and serves at once."""
+        A join goes through the mailbox, and serves at once. Completions with children follow in a
+        call of their own."""
+        if spawning := spawning_in(request):
+            others = tuple(outcome for outcome in request.outcomes if outcome not in spawning)
+            result = yield from self._sync(replace(request, outcomes=others))
+            return (yield from self._spawn(request, spawning, result))
         if isinstance(request.pod_command, Join):
             join = replace(request, claim=0, claim_token="", outcomes=())
             joined = yield from self._put(join, 0, 0.0)
@@ -101,6 +107,25 @@ class Procedures:
         if not changes:
             return (yield from self._result(request))
         return (yield from self._write(call, changes))
+
+    def _spawn(
+        self, request: SyncRequest, spawning: Sequence[Complete], result: SyncResult
+    ) -> Body:
+        """Complete steps, and store their children."""
+        yield Statement("CALL spawn", self._model.call)
+        yield _then("BEGIN", self._model.begin)
+        yield self._update(("step_tracker", tuple(complete.step_id for complete in spawning)))
+        yield self._insert("step_tracker")
+        yield self._insert("step_events")
+        outcomes = SyncRequest(request.pod_id, request.incarnation, outcomes=tuple(spawning))
+        spawned = yield _then("COMMIT", self._model.commit, does=StoreCall("sync", (outcomes,)))
+        ended = {(complete.step_id, complete.claim_token) for complete in spawning}
+        return replace(
+            result,
+            refused=(*result.refused, *spawned.refused),
+            unexpected=tuple(claim for claim in result.unexpected if claim not in ended),
+            more=result.more or len(result.claimed) < request.claim,
+        )
 
     def _result(self, request: SyncRequest) -> Body:
         """Read which claims the pod has. The loss of one is confirmed by a read that locks what it

@@ -16,6 +16,7 @@ from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.queues import QueueWrite
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.children import ChildChecks
 from fleet_q.services.simulation.dependency_checks import DependencyChecks
 from fleet_q.services.simulation.inbox_checks import InboxChecks
 from fleet_q.services.simulation.mailbox import joining_pod, owner_of
@@ -62,6 +63,7 @@ class SafetyChecks(Records):
         self.inbox = InboxChecks(self, work, self.unique_keys)
         self._may_take = may_take
         self._dependencies = DependencyChecks(self)
+        self._children = ChildChecks(work)
         self._step_checks = StepChecks(
             self,
             work,
@@ -124,7 +126,9 @@ class SafetyChecks(Records):
                 pending.append((record, event.stream))
             elif isinstance(event.fact, ev.Claimed):
                 claimed.append((record, event.stream))
-        self._dependencies.check([event.stream for event, _ in steps])
+        spawned = self._children.check(steps)
+        submitted = {event.stream for event, _ in steps if isinstance(event.fact, ev.Submitted)}
+        self._dependencies.check([event.stream for event, _ in steps], submitted, spawned)
         if taken_in or steps:
             self.inbox.check(taken_in, steps)
         if claimed:

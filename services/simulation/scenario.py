@@ -38,7 +38,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     times, for ``snooze_for``. ``delay``, ``start_by``, ``timeout``, ``unique_for`` and
     ``snooze_for`` are in seconds. A row of the inbox that is not ``is_valid`` is no submission. The
     function saves ``saves`` checkpoints. ``after``: the ids of its parents, and how each must
-    end."""
+    end. When it succeeds, the function spawns ``spawns`` steps."""
 
     step_id: str
     priority: int = 0
@@ -60,6 +60,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     start_by: float | None = None
     snoozes: int = 0
     snooze_for: float = 0.0
+    spawns: int = 0
 
     def behaves(self, attempt: int) -> Behaviour:
         """The function's behaviour in this attempt, counted from 1."""

@@ -125,6 +125,15 @@ class StepChecks:
                 )
                 self._dependencies.began(step_id, "ready")
                 record.status = "pending"
+            case ev.ParentsAdded():
+                require(
+                    record.status == "waiting",
+                    "parents first",
+                    step_id,
+                    "got parents when it was {}",
+                    record.status,
+                )
+                self._dependencies.added(step_id, record, fact)
             case ev.Replayed() | ev.Restored():
                 require(
                     record.status in ("failed", "cancelled"),

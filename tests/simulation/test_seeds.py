@@ -61,7 +61,7 @@ def test_seeds_cover_every_fault_behaviour_and_event() -> None:
     assert set(events) == {
         "submitted", "claimed", "completed", "retried", "released", "recovered", "failed",
         "cancelled", "replayed", "replaced", "rejected", "checkpointed", "snoozed", "ready",
-        "restored", "joined", "slept", "woke", "draining", "left", "declared_dead",
+        "parents_added", "restored", "joined", "slept", "woke", "draining", "left", "declared_dead",
     }  # fmt: skip
 
 
