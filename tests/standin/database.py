@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 from fakesnow.fakes import FakeSnowflakeConnection
 from fakesnow.instance import FakeSnow
 
-from . import answers, calls, commands, errors
+from . import answers, calls, commands, errors, lighter
 from .answers import Result
 from .checks import check_privileges, check_result, check_usage, check_values
 from .errors import SnowflakeError
@@ -36,17 +36,6 @@ warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
 _TIMES: Final = {"begin": "begin", "commit": "commit", "rollback": "commit", "call": "call",
                  "truncate": "delete"}  # fmt: skip
 """The durations of statements by kind, where the names differ; others take as long as metadata."""
-
-_FLATTEN: Final = """
-CREATE OR REPLACE MACRO {}._fs_flatten(input) AS TABLE
-SELECT
-    1 AS SEQ, CASE WHEN fullkey LIKE '%]' THEN NULL ELSE key END AS KEY, fullkey AS PATH,
-    (row_number() OVER () - 1)::BIGINT AS INDEX, value AS VALUE, input AS THIS
-FROM json_each(input)
-WHERE fullkey <> '$'
-"""
-"""FLATTEN as a macro. DuckDB plans it in a third of the time that fakesnow's own takes, which is a
-large part of a statement's time here."""
 
 
 class Database:
@@ -126,7 +115,7 @@ class Database:
         connection = self.fakesnow.connect(database, schema)
         if connection.database is not None and connection.database not in self._databases:
             self._databases.add(connection.database)
-            connection._duck_conn.execute(_FLATTEN.format(connection.database))
+            connection._duck_conn.execute(lighter.FLATTEN.format(connection.database))
             self.procedures.load(connection._duck_conn, connection.database)
         return connection
 

@@ -18,7 +18,7 @@ from fakesnow.statement_type import statement_type_id
 from sqlglot import Expr, exp, parse_one
 from sqlglot.errors import ParseError
 
-from . import plan_files, procedures, trees
+from . import lighter, plan_files, procedures, trees
 from .errors import SnowflakeError
 from .log import WRITES
 from .tokens import tokens
@@ -207,7 +207,7 @@ def _plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
     reads = _reads(expression, target)
     repeatable = expression.find(*_NEVER_THE_SAME) is None
     counts_only = _counts_only(expression)
-    expression, session_values = _with_values_bound(expression)
+    expression, session_values = _with_values_bound(lighter.with_sorted_lists(expression))
     translated = _translated(expression, connection)
     sql = _sql(translated)
     source, into = _source(translated)
@@ -255,10 +255,12 @@ def _translated(expression: Expr, connection: FakeSnowflakeConnection) -> Expr |
     cursor = connection.cursor()
     cursor.check_db_and_schema(expression)
     with trees.fast():
-        if isinstance(expression, exp.Merge):  # DuckDB has its own, in one statement
-            return cursor._transform(expression, None)
-        statements = cursor._transform_explode(expression)
-        return cursor._transform(statements[0], None) if len(statements) == 1 else None
+        statements = [expression]
+        if not isinstance(expression, exp.Merge):  # DuckDB has its own, in one statement
+            statements = cursor._transform_explode(expression)
+        if len(statements) > 1:
+            return None
+        return lighter.with_values_only(cursor._transform(statements[0], None))
 
 
 def _sql(translated: Expr | None) -> str | None:

@@ -38,6 +38,21 @@ def test_flatten_reads_many_rows_from_one_value(one: Driver) -> None:
     assert one.run(of_object, '{"k]": 1}') == [("k]", 1)]
 
 
+def test_flatten_reads_the_values_of_arrays_and_objects(one: Driver) -> None:
+    values = "SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(?)))"
+    assert one.run(values, '["x", null, "[]"]') == [("x",), (None,), ("[]",)]
+    assert one.run(values, '{"a": "x", "b": 2}') == [("x",), ("2",)]
+    assert one.run(values, "[]") == one.run(values, '"x"') == one.run(values, None) == []
+
+
+def test_greatest_and_least_are_null_if_an_argument_is(one: Driver) -> None:
+    text = "SELECT GREATEST(?, LEAST(?, 7, ?)) AS n, LEAST(?, 2.5) AS m"
+    assert one.run(text, 3, 9, 5, 2) == [(5, 2)]
+    assert one.run(text, 6, 9, 5, 4) == [(6, 2.5)]
+    assert one.run(text, 3, 9, None, None) == [(None, None)]
+    assert one.run("SELECT GREATEST(n, 1) AS n FROM t WHERE LEAST(n, 2) = 2 ORDER BY id") == [(2,)]
+
+
 def test_clock_stays_at_the_time_that_a_test_set(schema: Schema, one: Driver) -> None:
     at = 1_700_000_000_123_456
     schema.set(clock=at)
