@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from fleet_q.core.errors import InvalidInput
@@ -41,3 +41,8 @@ def age(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length:.0f}{unit}"
     return f"{max(0, seconds):.0f}s"
+
+
+def age_since(timestamp: str, now: datetime) -> str:
+    """The :func:`age` at ``now`` of a timestamp of a view, which is in UTC."""
+    return age((now - datetime.fromisoformat(timestamp).replace(tzinfo=UTC)).total_seconds())

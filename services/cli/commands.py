@@ -30,7 +30,6 @@ from fleet_q.services.cli.output import (
     print_events,
     print_json,
     print_record,
-    print_table,
     progress,
     say,
     tell,
@@ -42,7 +41,7 @@ from fleet_q.services.cli.scaler import scaler_command
 from fleet_q.services.cli.schedules import schedule_commands
 from fleet_q.services.cli.signals import ending_between_transactions
 from fleet_q.services.cli.simulate import simulate_commands
-from fleet_q.services.cli.steps import steps_commands
+from fleet_q.services.cli.steps import print_dead_letters, steps_commands
 from fleet_q.services.cli.store import store_commands
 from fleet_q.services.cli.submit import submit_command
 from fleet_q.services.cli.workflow import workflow_commands
@@ -223,8 +222,7 @@ def dlq_list(
     if json:
         print_json(page)
         return
-    columns = ("step_id", "last_update_ts", "retry_count", "error", "payload")
-    print_table(page.steps, columns, "no step has failed for good")
+    print_dead_letters(page.steps)
     if page.before is not None:
         say("")
         say(f"more: fleet-q dlq list --before {shlex.quote(page.before)}")

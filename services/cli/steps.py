@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial, wraps
+from math import inf
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,10 +17,12 @@ import typer
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.labels import parse_labels
-from fleet_q.services.app.moments import age, parse_moment
+from fleet_q.services.app.moments import age_since, parse_moment
 from fleet_q.services.app.search import LONGEST_LIST, OnBatch, StepRow
+from fleet_q.services.app.views import StepView
+from fleet_q.services.cli import output
 from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.cli.output import print_json, print_table, progress, say
+from fleet_q.services.cli.output import print_json, print_table, progress, say, tell
 from fleet_q.services.cli.signals import ending_between_transactions
 
 steps_commands = typer.Typer(
@@ -152,7 +155,7 @@ def replay_steps(selected: _Selected) -> None:
 
     They become pending again, with all their tries.
     """
-    _change(selected, selected.fleet.replay_steps, "replay", "replayed")
+    _change(selected, selected.fleet.replay_steps, "replay", "replayed", _NOT_REPLAYED)
 
 
 @steps_commands.command("set-priority")
@@ -171,9 +174,27 @@ _COLUMNS: Final = ("step_id", "status", "type", "for")
 
 def _cells(row: StepRow, now: datetime) -> list[str | None]:
     """A step as a line of a table."""
-    last_update = datetime.fromisoformat(row.last_update_ts).replace(tzinfo=UTC)
-    since = age((now - last_update).total_seconds())
+    since = age_since(row.last_update_ts, now)
     return [row.step_id, _status(row), row.task_type, since, _text_of(row) or row.error]
+
+
+def print_dead_letters(steps: Sequence[StepView]) -> None:
+    """Print dead letters as a table; in a terminal, which it may not fit, without payloads."""
+    now = datetime.now(UTC)
+    lines = [
+        {
+            "step_id": step.step_id,
+            "type": step.task_type,
+            "for": age_since(step.last_update_ts, now),
+            "error": step.error,
+            "payload": step.payload,
+        }
+        for step in steps
+    ]
+    columns: tuple[str, ...] = ("step_id", "type", "for", "error", "payload")
+    if output.terminal_width() < inf:
+        columns = columns[:-1]
+    print_table(lines, columns, "no step has failed for good", cut="error")
 
 
 def _text_of(row: StepRow) -> str | None:
@@ -197,8 +218,22 @@ def _status(row: StepRow) -> str:
     return " ".join(parts)
 
 
-def _change(selected: _Selected, change: Callable[..., int], verb: str, participle: str) -> None:
-    """Count the selected steps, ask, and change them batch by batch."""
+_NOT_REPLAYED: Final = (
+    ", because a parent failed or was cancelled that is not replayed with them:"
+    " 'fleet-q dlq replay STEP_ID' names it"
+)
+"""The usual reason of steps that are selected and are not replayed."""
+
+
+def _change(
+    selected: _Selected,
+    change: Callable[..., int],
+    verb: str,
+    participle: str,
+    why: str = ": they have changed meanwhile",
+) -> None:
+    """Count the selected steps, ask, and change them batch by batch. ``why``: the reason why some
+    of them are not changed."""
     conditions, dry_run, json = selected.conditions, selected.dry_run, selected.json
     with ending_between_transactions() as check_signals:
         with progress("steps found") as update:
@@ -225,6 +260,8 @@ def _change(selected: _Selected, change: Callable[..., int], verb: str, particip
                 _show(changed, participle, False, json)
             raise
     _show(changed, participle, False, json)
+    if changed < count:
+        tell(f"{_counted(count - changed)} could not be {participle}{why}")
 
 
 def _counter(update: Callable[[int], None], check_signals: Callable[[], None]) -> OnBatch:

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from fleet_q.core.dependencies import KINDS, Kind
-from fleet_q.core.errors import FleetQError, InvalidInput
+from fleet_q.core.errors import FleetQError, InvalidInput, UnknownStep
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.step import OnConflict, Submit
 from fleet_q.services.app.app import FleetQ
@@ -129,8 +129,11 @@ def submit(
     command = fleet.command(
         parse_payload(payload.removeprefix("\ufeff"), "payload"), step_id=step_id, **options
     )
-    with reporting_new_store(fleet):
-        [stored_id] = fleet.submit_commands([command])
+    try:
+        with reporting_new_store(fleet):
+            [stored_id] = fleet.submit_commands([command])
+    except UnknownStep as error:
+        raise FleetQError(_unknown_parent(error)) from None
     if json:
         print_json(_submitted(stored_id))
     else:
@@ -172,7 +175,7 @@ def _submit_many(fleet: FleetQ, commands: list[Submit], json: bool) -> None:
 def _partly_submitted(
     error: BaseException, total: int, stored: Sequence[str], unprinted: Sequence[str]
 ) -> PartlySubmitted:
-    reason = str(error)
+    reason = _unknown_parent(error) if isinstance(error, UnknownStep) else str(error)
     if isinstance(error, KeyboardInterrupt):
         error = Ended(signal.SIGINT)
     elif not isinstance(error, FleetQError | OSError | Ended):
@@ -184,7 +187,8 @@ def _partly_submitted(
 
 
 def parse_parents(texts: Sequence[str]) -> dict[str, Kind]:
-    """The parents of ``--after ID[:finished]``. Raises :class:`InvalidInput`."""
+    """The parents of ``--after ID[:finished]``; an id that itself ends in ``:finished`` is followed
+    by ``:success``. Raises :class:`InvalidInput`."""
     parents: dict[str, Kind] = {}
     for text in texts:
         step_id, _, kind = text.rpartition(":")
@@ -194,6 +198,12 @@ def parse_parents(texts: Sequence[str]) -> dict[str, Kind]:
             raise InvalidInput(f"--after {step_id!r} is given twice; give each step once")
         parents[step_id] = "finished" if kind == "finished" else "success"
     return parents
+
+
+def _unknown_parent(error: UnknownStep) -> str:
+    """The reason, and that only a few words after a colon are no part of an id."""
+    hint = f"; --after ID:KIND knows {' and '.join(KINDS)}" if ":" in error.step_id else ""
+    return f"{error}{hint}"
 
 
 def _start_by(text: str) -> float:

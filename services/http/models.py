@@ -68,11 +68,11 @@ class SubmitRequest(Strict):
         le=MAX_SECONDS,
         description="seconds within which it must begin; else it is cancelled as expired",
     )
-    after: list[Id] | dict[Id, Kind] | None = Field(
+    after: Id | list[Id] | dict[Id, Kind] | None = Field(
         None,
         max_length=MAX_PARENTS,
         description="the steps that must be completed before, or finished in any way, by id",
-        examples=[["extract"], {"extract": "success", "clean up": "finished"}],
+        examples=["extract", ["extract"], {"extract": "success", "clean up": "finished"}],
     )
 
 

@@ -102,6 +102,9 @@ def test_command_line_submits_a_step_after_others(fleet_q: Command) -> None:
     assert json.loads(fleet_q("queue", "--json")[1])["waiting"] == 1
     code, _, error = fleet_q("submit", "{}", "--after", "none")
     assert (code, error.strip()) == (1, "fleet-q: no step has the id 'none'")
+    for words in (["{}"], ["-"]):
+        error = fleet_q("submit", *words, "--after", "a:maybe", stdin="{}")[2]
+        assert "no step has the id 'a:maybe'; --after ID:KIND knows success and finished" in error
     assert (
         "--after 'a' is given twice; give each step once"
         in fleet_q("submit", "{}", "--after", "a", "--after", "a:finished")[2]
@@ -127,13 +130,15 @@ def test_command_line_takes_the_kind_after_the_last_colon(fleet_q: Command) -> N
 def test_http_submits_steps_after_others(app: FleetQ) -> None:
     with TestClient(api_of(app)) as http:
         steps = [
-            {"payload": {}, "step_id": "b", "after": ["a"]},
+            {"payload": {}, "step_id": "b", "after": "a"},
+            {"payload": {}, "step_id": "d", "after": ["a"]},
             {"payload": {}, "step_id": "c", "after": {"a": "finished", "b": "success"}},
             {"payload": {}, "step_id": "a"},
         ]
         assert http.post("/submit/batch", json={"steps": steps}).status_code == 200
         assert http.get("/status/c").json()["parents"] == {"a": "finished", "b": "success"}
-        assert http.get("/admin/queue").json()["waiting"] == 2
+        assert http.get("/status/b").json()["parents"] == {"a": "success"}
+        assert http.get("/admin/queue").json()["waiting"] == 3
         assert http.post("/submit", json={"payload": {}, "after": ["none"]}).status_code == 404
         circle = [{"payload": {}, "step_id": s, "after": [s]} for s in ("x",)]
         assert http.post("/submit/batch", json={"steps": circle}).status_code == 422

@@ -235,6 +235,21 @@ def test_dead_letters_are_shown_whole_when_piped(fleet_q: Command, tmp_path: Pat
         assert f'"file":"{LONG}"' in shown, words
 
 
+def test_dead_letters_take_a_line_each_in_80_columns(
+    fleet_q: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fleet_q("submit", "-", stdin=f'{{"file": "{LONG}"}}\n' * 2)[1].split()
+    with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
+        store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=2, claim_token="its"))
+        ends = tuple(Fail(step_id, "its", LONG, permanent=True) for step_id in ids)
+        store.sync(SyncRequest("pod", "one", outcomes=ends))
+    monkeypatch.setattr(output, "terminal_width", lambda: 80)
+    head, *lines = fleet_q("dlq", "list")[1].splitlines()
+    assert head.split() == ["step_id", "type", "for", "error"]
+    assert sorted(line.split()[0] for line in lines) == sorted(ids)
+    assert all(len(line) <= 80 for line in lines)
+
+
 @pytest.mark.parametrize("columns", [40, 200])
 def test_status_in_a_terminal_shows_values_whole(
     fleet_q: Command, tmp_path: Path, columns: int

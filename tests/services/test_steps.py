@@ -233,6 +233,18 @@ def test_command_asks_before_it_changes_steps(fleet_q: Command) -> None:
     assert fleet_q("steps", "replay", "--yes")[1] == "replayed 0 steps\n"
 
 
+def test_command_says_that_parents_keep_steps_from_being_replayed(fleet_q: Command) -> None:
+    fleet_q("submit", "{}", "--step-id", "a")
+    fleet_q("submit", '{"task_type": "b"}', "--step-id", "b", "--after", "a")
+    fleet_q("cancel", "a")
+    replay = ("steps", "replay", "--status", "cancelled", "--type", "b", "--yes")
+    code, out, err = fleet_q(*replay)
+    assert (code, out) == (0, "replayed 0 steps\n")
+    assert err.startswith("1 step could not be replayed, because a parent failed or was cancelled")
+    assert "'fleet-q dlq replay STEP_ID' names it" in err
+    assert "its parent 'a' is cancelled; replay that" in fleet_q("dlq", "replay", "b")[2]
+
+
 def test_command_lists_and_changes_steps_of_a_workflow(fleet_q: Command) -> None:
     of_workflows(FleetQ())  # in the file of the command, in the same folder
     rows = json.loads(fleet_q("steps", "list", "--workflow", "a-1", "--json")[1])["steps"]
