@@ -51,16 +51,6 @@ def echo(text: str) -> str:
     return text
 
 
-@app.task("grow")
-def grow(path: str, widths: list[int]) -> str:
-    """Spawn as many steps as the first of ``widths`` says, each of which goes on with the rest."""
-    for number in range(widths[0] if widths else 0):
-        child = grow.options(max_retries=100).step(f"{path}.{number}", widths[1:])
-        current_step().spawn(child)
-        time.sleep(0.002)
-    return path
-
-
 @app.task("peak memory")
 def peak_memory() -> int:
     """Return the peak memory of this process, in KiB."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from fleet_q import FleetQ, Settings
@@ -121,41 +119,3 @@ def test_pod_declared_dead_while_stopped_changes_nothing_when_it_resumes(
     report = audit(pods.store.step_events())
     assert (report.completed, report.faults) == (1, [])
     assert fleet.status(step_id).claimed_by == "heir"
-
-
-@pytest.mark.slow
-def test_tree_of_spawned_steps_is_whole_though_pods_are_killed_all_the_while(pods: Pods) -> None:
-    widths = [7, 8, 8]
-    tree, level = ["0"], ["0"]
-    for width in widths:
-        level = [f"{path}.{number}" for path in level for number in range(width)]
-        tree += level
-    fleet = FleetQ(pods.store)
-    root = {"task_type": "grow", "path": "0", "widths": widths}
-    first = fleet.submit(root, max_retries=100)
-    last = fleet.submit({"task_type": "grow", "path": "last", "widths": []}, after=first)
-    running = [pods.start(f"pod-{n}", FLEET_Q_MAX_PARALLELISM="4") for n in range(3)]
-
-    goals = range(1, len(tree), 40)
-    for number, goal in enumerate(goals):
-        wait_until(lambda goal=goal: fleet.queue()["completed"] >= goal)  # type: ignore[misc]
-        victim = number % len(running)
-        running[victim].kill()
-        running[victim].wait()
-        running[victim] = pods.start(f"pod-{victim}", FLEET_Q_MAX_PARALLELISM="4")
-    assert fleet.wait(last, LIMIT).status == "completed"
-
-    steps = _all_steps(pods)
-    by_id = {step.step_id: step for step in steps}
-    paths = Counter(str(msgspec.json.decode(step.payload)["path"]) for step in steps)
-    assert paths == Counter([*tree, "last"])
-    assert {step.status for step in steps} == {"completed"}
-    for step in steps:
-        if step.spawned_by is not None:
-            path, _, _ = str(msgspec.json.decode(str(step.result))).rpartition(".")
-            assert msgspec.json.decode(str(by_id[step.spawned_by].result)) == path
-    assert set(fleet.parents(last)) == by_id.keys() - {last}
-    report = audit(pods.store.step_events())
-    assert report.faults == []
-    assert report.recovered > 0
-    assert pods.store.rebuild(check=True).equal
