@@ -34,3 +34,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *UNIQUE_KEYS,
     *DEPENDENCIES,
 )
+
+PROMISES: Final = {
+    "orphans are looked for": "orphans are recovered",
+    "a sleeping pod notices a change of the change counter": "claimable steps are claimed",
+    "a sleeping pod leads if no other pod does": "some pod leads",
+    "a prefetched step that would wait for long is released": "no step waits in vain",
+    "a step that has waited begins only under a confirmed claim": "only claimed steps begin",
+    "a retried sync is not done twice": "held steps are run",
+    "a pod stops if its store fails for too long": "pods give up",
+}
+"""Guards, with a promise that breaks without them: of the liveness checks, each at least once."""
