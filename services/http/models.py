@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from fleet_q.core.dependencies import MAX_PARENTS, Kind
 from fleet_q.core.events import DEFAULT_QUEUE
@@ -24,6 +32,21 @@ class Strict(BaseModel):
     """A request whose fields have exactly their types, and no others."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+
+def _check_after(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """One error for all forms of ``after``, instead of one for each."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise PydanticCustomError(
+            "after",
+            "must be the id of a step, a list of ids, or an object with 'success' or 'finished'"
+            " by id",
+        ) from None
+
+
+After = Annotated[Id | list[Id] | dict[Id, Kind], WrapValidator(_check_after)]
 
 
 class SubmitRequest(Strict):
@@ -68,7 +91,7 @@ class SubmitRequest(Strict):
         le=MAX_SECONDS,
         description="seconds within which it must begin; else it is cancelled as expired",
     )
-    after: Id | list[Id] | dict[Id, Kind] | None = Field(
+    after: After | None = Field(
         None,
         max_length=MAX_PARENTS,
         description="the steps that must be completed before, or finished in any way, by id",

@@ -138,6 +138,10 @@ def test_http_submits_steps_after_others(app: FleetQ) -> None:
         assert http.post("/submit/batch", json={"steps": steps}).status_code == 200
         assert http.get("/status/c").json()["parents"] == {"a": "finished", "b": "success"}
         assert http.get("/status/b").json()["parents"] == {"a": "success"}
+        for wrong in (5, "", [1], {"a": "maybe"}):
+            answer = http.post("/submit", json={"payload": {}, "after": wrong})
+            assert answer.status_code == 422
+            assert answer.json()["detail"].startswith("after: must be the id of a step, a list of")
         assert http.get("/admin/queue").json()["waiting"] == 3
         assert http.post("/submit", json={"payload": {}, "after": ["none"]}).status_code == 404
         circle = [{"payload": {}, "step_id": s, "after": [s]} for s in ("x",)]
