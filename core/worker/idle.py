@@ -92,7 +92,8 @@ class IdleTracker:
         self, result: SyncResult, now: float, *, looks_again: bool = True
     ) -> None:
         """A claim has found no step. While other pods hold steps, a sleeping pod has to check that
-        another pod leads, so that the steps of a dead pod are recovered.
+        another pod leads, so that the steps of a dead pod are recovered. Claims do not postpone
+        that check, or frequent changes would prevent it.
 
         If the change counter has just changed, claim once more after a claim interval: a store may
         show the change before it shows the step, since one session need not see at once what
@@ -101,8 +102,10 @@ class IdleTracker:
         """
         self._idle_since = min(self._idle_since, now)
         self._claimed_at = now
-        self.wake_at = self.leader_check_at = math.inf
-        if result.any_claimed:
+        self.wake_at = math.inf
+        if not result.any_claimed:
+            self.leader_check_at = math.inf
+        elif self.leader_check_at == math.inf:
             self.schedule_leader_check(now)
         if result.next_due is not None:
             self.wake_at = now + (result.next_due - result.at) / MICROS

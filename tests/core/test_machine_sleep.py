@@ -304,6 +304,16 @@ def test_sleeping_pod_wakes_to_lead_while_steps_are_claimed_and_no_pod_leads(
     assert driver.commands[-1] is SendHeartbeat
 
 
+def test_sleeping_pod_that_looks_after_frequent_changes_checks_for_a_leader() -> None:
+    driver = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0, sleep_poll_interval=5.0)
+    driver.leaders = (live_pod(Join("another", "one")),)
+    driver.live(62, asleep=True, any_claimed=True)
+    for _ in range(9):
+        driver.change_counter += 1
+        driver.live(20, asleep=True, any_claimed=True)
+    assert len(driver.leader_checks) >= 2
+
+
 def test_sleeping_pod_does_not_check_for_a_leader_while_no_step_is_claimed() -> None:
     driver = asleep()
     driver.live(3_600, asleep=True)
