@@ -23,7 +23,7 @@ from fleet_q.core.inbox import row_values
 from fleet_q.core.ports import StoreTraits, SubmitResult
 from fleet_q.core.retry import micros
 from fleet_q.core.schedules import ScheduleList, ScheduleStatus, ScheduleWrite
-from fleet_q.core.step import Submit
+from fleet_q.core.step import Reprioritize, Submit
 from fleet_q.core.submitting import Submitting
 from fleet_q.services.simulation.actor import Process
 from fleet_q.services.simulation.payloads import payload_of
@@ -31,6 +31,7 @@ from fleet_q.services.simulation.scenario import (
     Cancellation,
     QueueSetting,
     Replaying,
+    Reprioritizing,
     Request,
     SchedulePause,
     ScheduleSetting,
@@ -146,7 +147,9 @@ def hold_locks(seconds: float, pods: tuple[str, ...]) -> Process:
         yield StoreCall("hold_locks", (seconds, pods))
 
 
-def _call_of(request: Submission | Cancellation | Replaying | QueueSetting) -> StoreCall:
+def _call_of(
+    request: Submission | Cancellation | Replaying | Reprioritizing | QueueSetting,
+) -> StoreCall:
     match request:
         case Submission(steps=steps, inbox=True):
             return StoreCall("insert", ([_row(work) for work in steps],))
@@ -156,6 +159,8 @@ def _call_of(request: Submission | Cancellation | Replaying | QueueSetting) -> S
             return StoreCall("cancel", (step_id,))
         case Replaying(step_id=step_id):
             return StoreCall("replay", ([step_id],))
+        case Reprioritizing(step_id=step_id, priority=priority):
+            return StoreCall("change_allowed", ([Reprioritize(step_id, priority)],))
         case QueueSetting(queue=queue, change=change):
             return StoreCall("set_queue", (queue, change))
 

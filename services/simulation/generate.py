@@ -16,6 +16,7 @@ from fleet_q.services.simulation.later import with_later_steps
 from fleet_q.services.simulation.limited_queues import with_limited_queues
 from fleet_q.services.simulation.models import KINDS, Kind
 from fleet_q.services.simulation.pod_routes import with_routes
+from fleet_q.services.simulation.priorities import with_new_priorities
 from fleet_q.services.simulation.rare_cases import AFTER_LAST, with_rare_case
 from fleet_q.services.simulation.saving import with_checkpoints
 from fleet_q.services.simulation.schedules import with_schedules
@@ -94,7 +95,7 @@ def draw(
     scenario = _with_inbox(with_unique_keys(scenario))
     scenario = with_limited_queues(with_workflows(scenario))
     scenario = with_routes(with_schedules(scenario))
-    scenario = with_later_steps(scenario)
+    scenario = with_new_priorities(with_later_steps(scenario))
     scenario = with_children(with_checkpoints(scenario))
     return with_rare_case(scenario, [pod.pod_id for pod in scenario.pods])
 

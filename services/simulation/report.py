@@ -222,6 +222,8 @@ def _request(request: sc.Request) -> str:
             return f"cancelled: {step_id}"
         case sc.Replaying(step_id=step_id):
             return f"replayed: {step_id}"
+        case sc.Reprioritizing(step_id=step_id, priority=priority):
+            return f"priority {priority}: {step_id}"
         case sc.ScheduleSetting(work=work, every=every, overlap=overlap, missed=missed):
             rules = f"overlap {overlap}, missed {missed}, window {request.window:g} s"
             return f"schedule {work.step_id} ({work.behaviour}): every {every:g} s, {rules}"

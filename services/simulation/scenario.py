@@ -93,6 +93,14 @@ class Replaying(msgspec.Struct, frozen=True, tag=True):
     step_id: str
 
 
+class Reprioritizing(msgspec.Struct, frozen=True, tag=True):
+    """Changes the priority of a step that is pending."""
+
+    at: float
+    step_id: str
+    priority: int
+
+
 class QueueSetting(msgspec.Struct, frozen=True, tag=True):
     """Changes the limits of a queue."""
 
@@ -297,7 +305,15 @@ FleetFault = (
     | LateRepeats
 )
 Fault = PodFault | FleetFault
-Request = Submission | Cancellation | Replaying | QueueSetting | ScheduleSetting | SchedulePause
+Request = (
+    Submission
+    | Cancellation
+    | Replaying
+    | Reprioritizing
+    | QueueSetting
+    | ScheduleSetting
+    | SchedulePause
+)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

@@ -153,6 +153,15 @@ class StepChecks:
                 self._unique_keys.replaced(step_id, record, event, fact)
                 record.checkpoint = record.acknowledged = 0
                 record.start_by = fact.start_by_ts
+            case ev.Reprioritized():
+                require(
+                    record.status == "pending",
+                    "priority",
+                    step_id,
+                    "was given another priority when it was {}",
+                    record.status,
+                )
+                record.priority = fact.priority
             case ev.Checkpointed():
                 self._saved(record, step_id, fact)
             case ev.Rejected():

@@ -60,8 +60,9 @@ def test_seeds_cover_every_fault_behaviour_and_event() -> None:
     assert behaviours == set(get_args(sc.Behaviour))
     assert set(events) == {
         "submitted", "claimed", "completed", "retried", "released", "recovered", "failed",
-        "cancelled", "replayed", "replaced", "rejected", "checkpointed", "snoozed", "ready",
-        "parents_added", "restored", "joined", "slept", "woke", "draining", "left", "declared_dead",
+        "cancelled", "replayed", "replaced", "rejected", "checkpointed", "reprioritized", "snoozed",
+        "ready", "parents_added", "restored", "joined", "slept", "woke", "draining", "left",
+        "declared_dead",
     }  # fmt: skip
 
 
