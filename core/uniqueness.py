@@ -147,6 +147,7 @@ def replaced(earlier: Submit, later: Submit) -> Submit:
         delay=later.delay,
         task_type=later.task_type,
         labels=later.labels,
+        start_by=later.start_by,
         on_conflict="error" if earlier.on_conflict == "error" else "replace",
     )
 

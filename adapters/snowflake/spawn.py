@@ -134,9 +134,7 @@ class _Plan:
         children = complete.children
         merged = uniqueness.merged(children)
         check_no_circle(merged)
-        owners = uniqueness.owners(
-            (step for step in known.values() if step.step_id != complete.step_id), at
-        )
+        owners = uniqueness.owners(known.values(), at)
         ids = {child.step_id for child in children}
         merged = uniqueness.with_owners_as_parents(children, merged, owners, ids & known.keys())
         results: dict[str, SubmitResult] = {}

@@ -18,7 +18,7 @@ from fleet_q.adapters.snowflake.spawn import Spawning
 from fleet_q.adapters.snowflake.sync_snapshot import SyncSnapshot, allowed_statuses
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
-from fleet_q.core.errors import StoreUnavailable
+from fleet_q.core.errors import StoreContended, StoreUnavailable
 from fleet_q.core.lifecycle import PodStatus
 from fleet_q.core.pod import Join, Pod, PodCommand, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
@@ -108,13 +108,7 @@ class Sync:
         the pod was not rejected."""
         others = tuple(outcome for outcome in request.outcomes if outcome not in spawning)
         result = self.sync(replace(request, outcomes=others))
-        spawned = self._spawning.spawn(spawning, request.pod_id)
-        refused = [*result.refused, *spawned.refused]
-        if spawned.failed:
-            failed = SyncRequest(
-                request.pod_id, request.incarnation, outcomes=tuple(spawned.failed)
-            )
-            refused += self.sync(failed).refused
+        refused = [*result.refused, *self._spawned(request, spawning)]
         ended = {(complete.step_id, complete.claim_token) for complete in spawning}
         return replace(
             result,
@@ -124,20 +118,39 @@ class Sync:
             ready=not request.claim,
         )
 
+    def _spawned(self, request: SyncRequest, spawning: Sequence[Complete]) -> list[str]:
+        """Record completions that have children; returns the ids of those that are refused."""
+        try:
+            spawned = self._spawning.spawn(spawning, request.pod_id)
+        except StoreContended as error:  # see _go_on
+            raise StoreUnavailable(str(error)) from error
+        if not spawned.failed:
+            return spawned.refused
+        failed = SyncRequest(request.pod_id, request.incarnation, outcomes=tuple(spawned.failed))
+        return [*spawned.refused, *self._go_on(failed).refused]
+
     def _sync_batches(self, request: SyncRequest, batches: Sequence[Sequence[Any]]) -> SyncResult:
         """Sync with results that are too large for one statement: one sync for each batch of
         outcomes, of which the last has the rest of the request."""
         refused: list[str] = []
-        for outcomes in batches[:-1]:
+        for number, outcomes in enumerate(batches[:-1]):
             part = SyncRequest(
                 request.pod_id,
                 request.incarnation,
                 outcomes=tuple(outcomes),
                 is_retry=request.is_retry,
             )
-            refused += self.sync(part).refused
-        last = self.sync(replace(request, outcomes=tuple(batches[-1])))
+            refused += (self._go_on(part) if number else self.sync(part)).refused
+        last = self._go_on(replace(request, outcomes=tuple(batches[-1])))
         return replace(last, refused=(*refused, *last.refused))
+
+    def _go_on(self, request: SyncRequest) -> SyncResult:
+        """Sync after a part is done. Contention is then a lack of an answer: the pod repeats all of
+        its request."""
+        try:
+            return self.sync(request)
+        except StoreContended as error:
+            raise StoreUnavailable(str(error)) from error
 
 
 def _values(request: SyncRequest) -> dict[str, Any]:

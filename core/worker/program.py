@@ -194,7 +194,7 @@ class PodProgram:
         is_firing = self._firing is not None
         if self._firing is not None:
             yield from self._continue_firing(self._firing)
-        elif self._recovery is not None:
+        if self._recovery is not None:
             yield from self._continue_recovery(self._recovery)
         elif self._prune is not None:
             yield from self._continue_prune(self._prune)

@@ -31,22 +31,32 @@ class Children:
         self._awaited: set[str] = set()  # what children wait for
         self._size = 0
 
-    def add(self, new: NewStep, *, detached: bool) -> str:
-        """Add a child; return its id. Raises :class:`InvalidInput`, adding nothing."""
+    def add(self, new: NewStep, *, detached: bool) -> None:
+        """Add a child. Raises :class:`InvalidInput`, adding nothing."""
         if not isinstance(new, NewStep):
             raise InvalidInput(
                 f"spawn() takes a step such as task.step(...), not {type(new).__name__}"
             )
         try:
-            return self._add(new.command, detached)
+            self._add(new.command, detached)
         except FleetQError as error:
             raise InvalidInput(f"step {self._step.step_id!r}: {error}") from None
+
+    def add_together(self, new: Iterable[NewStep], *, detached: bool) -> None:
+        """Add children, all of them or, raising :class:`InvalidInput`, none."""
+        before = dict(self._children), list(self._detached), set(self._awaited), self._size
+        try:
+            for step in new:
+                self.add(step, detached=detached)
+        except InvalidInput:
+            self._children, self._detached, self._awaited, self._size = before
+            raise
 
     def take(self) -> tuple[tuple[Submit, ...], tuple[str, ...]]:
         """The children, and the ids of those that are detached."""
         return tuple(self._children.values()), tuple(self._detached)
 
-    def _add(self, command: Submit, detached: bool) -> str:
+    def _add(self, command: Submit, detached: bool) -> None:
         step_id, parent = command.step_id, self._step
         if step_id == parent.step_id or step_id in self._children:
             raise InvalidInput(f"a child has the id {step_id!r}, which is taken; use another one")
@@ -68,7 +78,6 @@ class Children:
         self._awaited.update(parents_of(child.parents))
         if detached:
             self._detached.append(step_id)
-        return step_id
 
     def _check_together(self, child: Submit) -> None:
         """Check what only children that are spawned together can do wrong."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, overload
 
@@ -20,7 +20,7 @@ from fleet_q.services.app.views import StepView
 T = TypeVar("T")
 
 _lock = threading.Lock()
-"""Held while a function spawns a step, or its checkpoint is read, which few functions do."""
+"""Held for a moment while a function spawns steps, ends, or reads its checkpoint."""
 
 
 def _begin_in_child() -> None:
@@ -132,8 +132,9 @@ class StepContext:
         return what it returned then, a JSON value. The result of an async function is awaited.
 
         The result is saved before this returns. If the pod dies before that, ``function`` is called
-        again. Who calls at the same time, in another thread or coroutine, waits and gets the same
-        result. Raises what :meth:`save` and ``function`` raise; then the name is free.
+        again. Who calls at the same time, in another thread or in a coroutine of the same event
+        loop, waits and gets the same result. Raises what :meth:`save` and ``function`` raise; then
+        the name is free.
         """
         return self._checkpoints().once(name, function)
 
@@ -162,24 +163,27 @@ class StepContext:
         cannot be stored, because a step that one waits for does not exist, or an id or a unique key
         is taken, this step fails without another attempt.
         """
+        self.spawn_together([step], detached=detached)
+        return step.step_id
+
+    def spawn_together(self, steps: Collection[NewStep], *, detached: bool = False) -> None:
+        """Like :meth:`spawn`, for all of these steps or, after an error, none."""
         app: object = self.app
-        if isinstance(step, NewStep) and step.app is not app:
-            raise InvalidInput(f"step {step.step_id!r} is one of another app; submit it there")
+        for step in steps:
+            if isinstance(step, NewStep) and step.app is not app:
+                raise InvalidInput(f"step {step.step_id!r} is one of another app; submit it there")
         with _lock:
             if self._has_ended:
                 raise InvalidInput(f"step {self.step_id!r} has ended; it spawns no more steps")
             if self._children is None:
                 self._children = Children(self._step)
-            return self._children.add(step, detached=detached)
+            self._children.add_together(steps, detached=detached)
 
     def take_children(self) -> tuple[tuple[Submit, ...], tuple[str, ...]]:
         """The spawned steps, and the ids of those that are detached; the function has ended."""
-        if self._children is None:
-            self._has_ended = True
-            return (), ()
         with _lock:
             self._has_ended = True
-            return self._children.take()
+            return ((), ()) if self._children is None else self._children.take()
 
     def _checkpoints(self) -> Checkpoint:
         with _lock:

@@ -106,8 +106,8 @@ class Workflow:
         transaction, or never; return the id of the workflow. See :meth:`StepContext.spawn`."""
         self._check_is_complete()
         step = current_step()
-        for command in self._commands.values():
-            step.spawn(NewStep(self._app, command), detached=detached)
+        new = [NewStep(self._app, command) for command in self._commands.values()]
+        step.spawn_together(new, detached=detached)
         self._is_submitted = True
         return self.workflow_id
 

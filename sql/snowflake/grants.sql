@@ -39,6 +39,7 @@ GRANT USAGE ON PROCEDURE {database}.{schema}.{recover_procedure} TO ROLE {role};
 --   GRANT USAGE ON PROCEDURE {database}.{schema}.{replace_steps_procedure} TO ROLE your_operators;
 --   GRANT USAGE ON PROCEDURE {database}.{schema}.{replace_pods_procedure} TO ROLE your_operators;
 --   GRANT USAGE ON PROCEDURE {database}.{schema}.{replace_queues_procedure} TO ROLE your_operators;
+--   GRANT USAGE ON PROCEDURE {database}.{schema}.{write_schedule_procedure} TO ROLE your_operators;
 
 -- For roles that submit steps by SQL and may do nothing else.
 --   GRANT USAGE ON DATABASE {database} TO ROLE your_submitters;

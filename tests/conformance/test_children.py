@@ -11,6 +11,7 @@ from fleet_q.core.dependencies import Kind, parents_json, parents_of
 from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import Cancel, Complete, Fail, Replay, Submit
 
+from .clock import SECOND
 from .helpers import (
     acknowledge,
     assert_sound,
@@ -248,6 +249,12 @@ def test_unique_key_that_is_taken_fails_the_step_if_the_child_says_so(store: Sto
     submit(store, "owner", unique_key="k")
     complete(store, child("a", unique_key="k", on_conflict="error"), child("b"))
     assert_refused(store, "step 'owner' has the unique key 'k'", "a", "b")
+
+
+def test_spawner_whose_unique_key_holds_longer_stands_for_its_child(store: Store) -> None:
+    held_step(store, "p", unique_key="k", unique_for=3_600 * SECOND)
+    assert complete(store, child("a", unique_key="k")) == ()
+    assert (known(store, "p").status, exists(store, "a")) == ("completed", [False])
 
 
 def test_child_may_have_the_unique_key_of_its_spawner(store: Store) -> None:

@@ -55,6 +55,14 @@ def test_the_first_of_a_batch_stands_for_the_others(store: Store) -> None:
     assert stored_as(store, keyed("a"), keyed("b"), keyed("c", "other")) == ["a", "a", "c"]
 
 
+def test_replacement_within_a_batch_has_its_own_deadline(store: Store) -> None:
+    first = keyed("a", start_by=60 * SECOND)
+    second = keyed("b", delay=3_600 * SECOND, on_conflict="replace")
+    assert stored_as(store, first, second) == ["a", "a"]
+    step = known(store, "a")
+    assert (step.start_by_ts, step.available_ts) == (None, step.created_ts + 3_600 * SECOND)
+
+
 def test_claimed_step_has_its_unique_key(store: Store) -> None:
     join(store)
     store.submit([keyed("first")])

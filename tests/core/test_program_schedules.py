@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from fleet_q.adapters.calendar import CALENDAR
 from fleet_q.core import schedules
@@ -66,6 +67,17 @@ def test_schedule_that_is_put_while_the_pod_lives_fires_in_time() -> None:
     put(pod.store, definition(300))
     live_until(pod, lambda: pod.functions.started)
     assert pod.now == pytest.approx(300, abs=1)
+
+
+def test_many_missed_times_hold_up_no_recovery() -> None:
+    pod = ByHand()
+    live_until(pod, lambda: pod.machine.phase == "up")
+    put(pod.store, replace(definition(1), missed="all", window=40_000 * SECOND))
+    pod.now += 20_000  # some two hundred calls
+    live_until(pod, lambda: calls_of(pod, ["write_schedule"]))
+    before = len(calls_of(pod, ["write_schedule"]))
+    live_until(pod, lambda: pod.calls[-1].method == "final_steps")  # ends a recovery cycle
+    assert len(calls_of(pod, ["write_schedule"])) - before < 20
 
 
 @pytest.mark.parametrize("traits", [StoreTraits(), BILLED], ids=["awake", "asleep"])

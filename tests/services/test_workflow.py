@@ -158,6 +158,24 @@ def test_spawned_workflow_is_stored_with_the_completion_of_its_step(
     assert sum(app.queue().values()) == 6
 
 
+def test_workflow_that_cannot_be_spawned_leaves_no_step(
+    app: FleetQ, run: Run, work: Task[..., Any]
+) -> None:
+    @app.task("spawn")
+    def spawn() -> list[str]:
+        current_step().spawn(work.options(step_id="taken").step())
+        flow = app.workflow("nightly")
+        flow.add(work.options(step_id="first").step(), work.options(step_id="taken").step())
+        with pytest.raises(InvalidInput, match="taken"):
+            flow.spawn()
+        return [flow.workflow_id]
+
+    (step,) = run(spawn.submit())
+    assert step.status == "completed"
+    run("taken")
+    assert app.store.step("first") is None
+
+
 def test_workflow_is_spawned_only_in_a_function(app: FleetQ, work: Task[..., Any]) -> None:
     flow = app.workflow("nightly")
     flow.add(work.step())
