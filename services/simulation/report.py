@@ -110,8 +110,8 @@ def figures(outcome: Outcome) -> Figures:
 
 
 def history(outcome: Outcome) -> list[str]:
-    """Return the history of a broken promise: requests, faults, and the log of the step or pod
-    concerned, ordered by time."""
+    """Return the history of a broken promise until it broke: requests, faults, and the log of the
+    step or pod concerned, ordered by time."""
     scenario, violation = outcome.scenario, outcome.violation
     assert violation is not None
     lines = [(pod.at, f"{pod.pod_id} starts{_routes(pod)}") for pod in scenario.pods]
@@ -125,8 +125,9 @@ def history(outcome: Outcome) -> list[str]:
         seconds = database.written_at[event.stream, event.version]
         by = f" by {event.pod_id}" if event.pod_id else ""
         lines.append((seconds, f"    {event.stream} {event.version}: {event.fact.type}{by}"))
-    lines.sort(key=lambda line: line[0])
-    lines.append((outcome.fleet.virtual_clock.now, f"broken: {violation}"))
+    broken_at = outcome.fleet.virtual_clock.now
+    lines = sorted((line for line in lines if line[0] <= broken_at), key=lambda line: line[0])
+    lines.append((broken_at, f"broken: {violation}"))
     return [f"{seconds:10.3f} s  {line}" for seconds, line in lines]
 
 
