@@ -231,7 +231,9 @@ def test_printed_script_has_the_statements_that_are_run_and_operator_grants_as_c
     printed = re.sub(r"^\s*--.*\n", "", text, flags=re.M)
     assert sorted(part.strip() for part in printed.split(";\n") if part.strip()) == sorted(run)
     for_operators = re.findall(r"^--\s+GRANT USAGE ON PROCEDURE .+\.(\S+)\(.*;$", text, flags=re.M)
-    assert for_operators == [STATEMENTS.procedures[name].name for name in OPERATORS]
+    assert for_operators == [
+        STATEMENTS.procedures[name].name for name in (*OPERATORS, "write_schedule")
+    ]
 
 
 @pytest.mark.parametrize(
