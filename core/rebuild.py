@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.dependencies import Dependency, parents_of, required
+from fleet_q.core.differences import difference
 from fleet_q.core.errors import CorruptLog, FleetQError, UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
@@ -36,7 +37,6 @@ _NEEDED: Final = ("payload", "priority", "max_retries", "available_ts", "queue",
 T = TypeVar("T", Step, Pod)
 E = TypeVar("E", StepEvent, PodEvent, QueueEvent)
 R = TypeVar("R", Step, Pod, Queue)
-Row = Step | Pod | Queue
 Correct = Callable[[Sequence[str]], Sequence[str]]
 """Corrects the rows with the given ids; returns the ids to report as differing."""
 
@@ -253,21 +253,11 @@ def _differing_queues(tables: LogAndTables, corrupt: Corrupt) -> dict[str, str]:
     folded = {queue.queue: queue for queue in fold_queues(tables.queue_events(), corrupt)}
     table = {queue.queue: queue for queue in tables.queues()}
     return {
-        name: _reason("queue", name, table.get(name), folded.get(name))
+        name: difference("queue", name, table.get(name), folded.get(name))
         for name in sorted({*folded, *table})
         if not is_equal_but_for_tokens(table.get(name), folded.get(name))
         and not corrupt.has("queue", name)
     }
-
-
-def _reason(kind: str, name: str, row: Row | None, folded: Row | None) -> str:
-    """How a row and its folded log differ."""
-    if folded is None:
-        return f"{kind} {name!r} has a row but no events: nothing of FLEET-Q has written it"
-    if row is None:
-        return f"{kind} {name!r} has events but no row"
-    columns = [c for c in row.__struct_fields__ if getattr(row, c) != getattr(folded, c)]
-    return f"{kind} {name!r} differs from its events in {', '.join(columns)}"
 
 
 def with_heartbeats(folded: Iterable[Pod], table: Iterable[Pod]) -> Iterator[Pod]:
@@ -325,15 +315,15 @@ def _differing(
     while folded is not None or row is not None:
         if row is None or (folded is not None and key(folded) < key(row)):
             assert folded is not None
-            yield key(folded), folded, _reason(_kind(folded), key(folded), None, folded)
+            yield key(folded), folded, difference(_kind(folded), key(folded), None, folded)
             folded = next(logged, None)
         elif folded is None or key(row) < key(folded):
             if not corrupt.has(_kind(row), key(row)):
-                yield key(row), row, _reason(_kind(row), key(row), row, None)
+                yield key(row), row, difference(_kind(row), key(row), row, None)
             row = next(stored, None)
         else:
             if folded != row:
-                yield key(folded), folded, _reason(_kind(folded), key(folded), row, folded)
+                yield key(folded), folded, difference(_kind(folded), key(folded), row, folded)
             folded, row = next(logged, None), next(stored, None)
 
 

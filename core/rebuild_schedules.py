@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from fleet_q.core.differences import difference
 from fleet_q.core.errors import FleetQError, UnknownToThisVersion
 from fleet_q.core.ports import Database, RebuildReport, Transaction
 from fleet_q.core.schedules import Schedule, ScheduleEvent, fold_schedule, with_bookkeeping
@@ -87,14 +88,7 @@ def _difference(name: str, tables: ScheduleTables) -> str | None:
     """How the row of a schedule differs from its log; ``None`` if it does not."""
     row = tables.schedule(name)
     folded = folded_schedule(tables, row, name)
-    if row == folded:
-        return None
-    if folded is None:
-        return f"schedule {name!r} has a row but no events: nothing of FLEET-Q has written it"
-    if row is None:
-        return f"schedule {name!r} has events but no row"
-    columns = [c for c in row.__struct_fields__ if getattr(row, c) != getattr(folded, c)]
-    return f"schedule {name!r} differs from its events in {', '.join(columns)}"
+    return None if row == folded else difference("schedule", name, row, folded)
 
 
 def _correct(name: str, tx: Transaction) -> None:

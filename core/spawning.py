@@ -20,9 +20,9 @@ from fleet_q.core.errors import (
     UnknownStep,
 )
 from fleet_q.core.lifecycle import FINAL, StepStatus
-from fleet_q.core.ports import SubmitResult, SyncRequest
+from fleet_q.core.ports import SubmitResult
 from fleet_q.core.settling import Settling
-from fleet_q.core.step import AddParents, Complete, Fail, Step, Submit
+from fleet_q.core.step import AddParents, Complete, Fail, Outcome, Step, Submit
 
 REFUSED: Final = "its children cannot be stored: {}"
 """The error of a step that failed because of its children; a format string for the reason."""
@@ -65,7 +65,7 @@ class Spawning(Settling):
         dependents = self._waiting_for(complete.step_id)
         plan: _Plan | None = None
         try:
-            if not all(map(needs_no_check, complete.children)):
+            if not all(child.is_independent for child in complete.children):
                 plan = self._plan(complete.children, by, steps.evolve(step, event))
                 if dependents:
                     self._check_no_circle(complete, plan, dependents)
@@ -184,14 +184,14 @@ class Spawning(Settling):
         return {step_id: status for step_id, status in statuses.items() if status in FINAL}
 
 
-def spawning_in(request: SyncRequest) -> list[Complete]:
-    """The completions of a request that have children."""
-    return [o for o in request.outcomes if isinstance(o, Complete) and o.children]
+def spawning_in(outcomes: Sequence[Outcome]) -> list[Complete]:
+    """The completions among these outcomes that have children."""
+    return [o for o in outcomes if isinstance(o, Complete) and o.children]
 
 
-def needs_no_check(child: Submit) -> bool:
-    """Whether no other step matters to a submission."""
-    return child.unique and child.unique_key is None and child.parents is None
+def spawns(outcome: Outcome) -> bool:
+    """Whether this is a completion that has children."""
+    return isinstance(outcome, Complete) and bool(outcome.children)
 
 
 def refusal(complete: Complete, error: Exception) -> Fail:

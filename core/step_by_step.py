@@ -30,13 +30,12 @@ from fleet_q.core.queues import Queue, QueueChange, change_queue
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import Routes
 from fleet_q.core.schedules import ScheduleWrite
-from fleet_q.core.spawning import Spawning
+from fleet_q.core.spawning import Spawning, spawning_in, spawns
 from fleet_q.core.step import (
     EXPIRED,
     Cancel,
     Change,
     Claim,
-    Complete,
     Outcome,
     Recover,
     Reject,
@@ -172,9 +171,8 @@ class StepByStep(Spawning):
         return False, limits
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
-        spawning = [o for o in outcomes if isinstance(o, Complete) and o.children]
-        if spawning:
-            others = [o for o in outcomes if not (isinstance(o, Complete) and o.children)]
+        if spawning := spawning_in(outcomes):
+            others = [outcome for outcome in outcomes if not spawns(outcome)]
             rejected = self.acknowledge(others, by) if others else []
             return rejected + [o.step_id for o in spawning if not self.spawn(o, by)]
         changes = Changes(self, by, [outcome.step_id for outcome in outcomes])

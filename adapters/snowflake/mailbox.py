@@ -236,7 +236,7 @@ _NOTHING: Final = {
 
 def _is_postable(request: SyncRequest) -> bool:
     """Whether a request can wait in the mailbox: one statement takes its outcomes."""
-    return len(list(batches(request.outcomes))) <= 1 and not spawning_in(request)
+    return len(list(batches(request.outcomes))) <= 1 and not spawning_in(request.outcomes)
 
 
 def _sends_heartbeat(request: SyncRequest) -> bool:

@@ -27,7 +27,6 @@ from fleet_q.core.spawning import (
     attached_steps,
     in_a_circle,
     needed_outside,
-    needs_no_check,
     refusal,
 )
 from fleet_q.core.step import Complete, Fail, Step, Submit
@@ -117,13 +116,14 @@ class _Plan:
         submission = CheckedSubmission(
             change_id, tuple(self._new), pod_id, tuple(self._replacements)
         )
+        stored = _with_replaced(self._new, submission)
         return {
             "outcomes": outcomes_json(self._batch, pod_id),
             "outcome_count": len(self._batch),
             "submissions": encoded(submission),
             "attached": rows.encode(self._attached),
             "outside": rows.encode(sorted(self._outside)),
-            "is_checked": not all(map(needs_no_check, _with_replaced(self._new, submission))),
+            "is_checked": not all(new.is_independent for new in stored),
             "with_parents": any(new.parents is not None for new in self._new),
             "replacing": len(self._replacements),
             "change_id": change_id,
@@ -185,7 +185,7 @@ def _batches(completions: Sequence[Complete]) -> Iterator[list[Complete]]:
     batch: list[Complete] = []
     size = 0
     for complete in completions:
-        if not all(map(needs_no_check, complete.children)):
+        if not all(child.is_independent for child in complete.children):
             yield [complete]
             continue
         if batch and (

@@ -23,7 +23,7 @@ from fleet_q.core.lifecycle import PodStatus
 from fleet_q.core.pod import Join, Pod, PodCommand, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.routing import Routes
-from fleet_q.core.spawning import spawning_in
+from fleet_q.core.spawning import spawning_in, spawns
 from fleet_q.core.step import Complete
 
 
@@ -47,7 +47,7 @@ class Sync:
     def sync(self, request: SyncRequest) -> SyncResult:
         """See :meth:`fleet_q.core.ports.Store.sync`. Raises :class:`StoreError` if the tables have
         been migrated."""
-        if spawning := spawning_in(request):
+        if spawning := spawning_in(request.outcomes):
             return self._sync_with_children(request, spawning)
         outcome_batches = list(batches(request.outcomes))
         if len(outcome_batches) > 1:
@@ -106,7 +106,7 @@ class Sync:
     def _sync_with_children(self, request: SyncRequest, spawning: Sequence[Complete]) -> SyncResult:
         """Sync without the completions that have children, which follow in calls of their own, if
         the pod was not rejected."""
-        others = tuple(outcome for outcome in request.outcomes if outcome not in spawning)
+        others = tuple(outcome for outcome in request.outcomes if not spawns(outcome))
         result = self.sync(replace(request, outcomes=others))
         refused = [*result.refused, *self._spawned(request, spawning)]
         ended = {(complete.step_id, complete.claim_token) for complete in spawning}

@@ -94,7 +94,7 @@ class Combining:
         pods = self.pods or 0
         if request.only_if_claimable and pods <= MANY_SLEEPERS:
             return False
-        if spawning_in(request):
+        if spawning_in(request.outcomes):
             return False
         is_small = sum(outcome.size for outcome in request.outcomes) <= MOST_POSTED_BYTES
         return is_small and (

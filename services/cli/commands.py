@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
@@ -29,7 +29,7 @@ from fleet_q.services.cli.options import (
 from fleet_q.services.cli.output import (
     print_events,
     print_json,
-    print_record,
+    print_view,
     progress,
     say,
     tell,
@@ -146,7 +146,7 @@ def status(
     verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Show a step."""
-    _show(client(store, app).status(step_id), json)
+    print_view(client(store, app).status(step_id), json)
 
 
 @cli.command()
@@ -188,7 +188,7 @@ def wait(
 ) -> None:
     """Wait until a step is final and show it. Fails unless the step is completed."""
     step = client(store, app).wait(step_id, timeout)
-    _show(step, json)
+    print_view(step, json)
     if step.status != "completed":
         raise StepNotCompleted(step_id, step.status, step.error)
 
@@ -201,7 +201,7 @@ def recover(
     """Recover the steps of dead pods now. Pods that seem dead are watched for two heartbeat
     intervals first."""
     stats = client(store, app).recover(tell)
-    _show(msgspec.to_builtins(stats), json)
+    print_view(msgspec.to_builtins(stats), json)
 
 
 @dlq.command("list")
@@ -310,13 +310,6 @@ def _pod(app: str | None, store: str | None, queues: str | None) -> FleetQ:
         named = from_env({QUEUES: queues}).queues
         fleet.use(settings=msgspec.structs.replace(fleet.settings, queues=named))
     return fleet
-
-
-def _show(value: Any, json: bool) -> None:
-    if json:
-        print_json(value)
-    else:
-        print_record(value)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,14 @@ def print_record(value: Any) -> None:
     _print_fields([(name, _shown(value)) for name, value in pairs])
 
 
+def print_view(value: Any, json: bool) -> None:
+    """Print a value as JSON, or else its fields, one per line."""
+    if json:
+        print_json(value)
+    else:
+        print_record(value)
+
+
 def print_table(
     rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: str | None = None
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from fleet_q.services.app.views import PodView
 from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.cli.output import print_json, print_record, print_table
+from fleet_q.services.cli.output import print_json, print_table, print_view
 
 pods_commands = typer.Typer()
 
@@ -48,7 +48,7 @@ def leader(
 ) -> None:  # fmt: skip
     """Show the leader, the oldest live pod, and the live pods."""
     view = client(store, app).leader()
-    print_json(view) if json else print_record(view)
+    print_view(view, json)
 
 
 @dataclass(frozen=True)

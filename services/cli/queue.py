@@ -9,13 +9,12 @@ from msgspec import UNSET
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.queues import MOST_RUNNING
-from fleet_q.services.app.queues import QueueView
 from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli.output import (
     out,
     print_json,
-    print_record,
     print_table,
+    print_view,
     terminal_width,
 )
 from fleet_q.services.cli.queue_table import report
@@ -99,7 +98,7 @@ def set_queue(
         max_running_per_key=_count(max_running_per_key, "--max-running-per-key"),
         rate=UNSET if rate is None else None if rate == "none" else rate,
     )
-    _show(view, json)
+    print_view(view, json)
 
 
 @queue_commands.command("pause")
@@ -108,7 +107,7 @@ def pause_queue(
     json: JsonOption = False, verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Let no step of a queue be claimed; those that run go on."""
-    _show(client(store, app).queues.pause(queue), json)
+    print_view(client(store, app).queues.pause(queue), json)
 
 
 @queue_commands.command("resume")
@@ -117,7 +116,7 @@ def resume_queue(
     json: JsonOption = False, verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Let steps of a queue be claimed again, within its limits."""
-    _show(client(store, app).queues.resume(queue), json)
+    print_view(client(store, app).queues.resume(queue), json)
 
 
 @queue_commands.command("history")
@@ -146,7 +145,3 @@ def _count(value: str | None, option: str) -> Any:
             f"{option} must be a whole number from 1 to {MOST_RUNNING}, or none, not {value!r}"
         )
     return int(value)
-
-
-def _show(view: QueueView, json: bool) -> None:
-    print_json(view) if json else print_record(view)

@@ -18,7 +18,7 @@ from fleet_q.services.cli.options import (
     check_is_shared,
     store_of,
 )
-from fleet_q.services.cli.output import print_json, print_record
+from fleet_q.services.cli.output import print_view
 from fleet_q.services.cli.signals import stopping_on_signal
 from fleet_q.services.scaler.scaler import Scaler
 from fleet_q.services.worker import logs
@@ -59,7 +59,7 @@ def scaler(
         demand_of = Scaler(fleet.store, settings, least=least, most=most)
         first = demand_of.demand()
         if once:
-            print_json(first) if json else print_record(first)
+            print_view(first, json)
             return
         logs.configure(settings)
         from fleet_q.services.cli.serving import serving  # importing FastAPI takes half a second

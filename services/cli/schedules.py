@@ -10,9 +10,8 @@ from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.schedules import Missed, Overlap
 from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.app.moments import parse_age
-from fleet_q.services.app.schedules import ScheduleView
 from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.cli.output import out, print_json, print_record, print_table
+from fleet_q.services.cli.output import out, print_json, print_table, print_view
 from fleet_q.services.cli.submit import parse_payload
 
 schedule_commands = typer.Typer(
@@ -109,7 +108,7 @@ def put_schedule(
         labels=parse_labels(labels or []),
         timeout=timeout,
     )
-    _show(view, json)
+    print_view(view, json)
 
 
 @schedule_commands.command("pause")
@@ -118,7 +117,7 @@ def pause_schedule(
     json: JsonOption = False, verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Let a schedule fire no more until it is resumed."""
-    _show(client(store, app).schedules.pause(schedule), json)
+    print_view(client(store, app).schedules.pause(schedule), json)
 
 
 @schedule_commands.command("resume")
@@ -127,7 +126,7 @@ def resume_schedule(
     json: JsonOption = False, verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Let a paused schedule fire again, from its next time on."""
-    _show(client(store, app).schedules.resume(schedule), json)
+    print_view(client(store, app).schedules.resume(schedule), json)
 
 
 @schedule_commands.command("delete")
@@ -136,7 +135,7 @@ def delete_schedule(
     json: JsonOption = False, verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Delete a schedule; its steps stay."""
-    _show(client(store, app).schedules.delete(schedule), json)
+    print_view(client(store, app).schedules.delete(schedule), json)
 
 
 @schedule_commands.command("trigger")
@@ -182,7 +181,3 @@ def schedule_history(
     else:
         columns = ("version", "at", "by", "type", "cron", "every", "tz", "overlap", "missed")
         print_table(events, columns, "this schedule was never changed")
-
-
-def _show(view: ScheduleView, json: bool) -> None:
-    print_json(view) if json else print_record(view)

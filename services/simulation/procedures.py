@@ -14,7 +14,7 @@ from fleet_q.core.inbox import Intake
 from fleet_q.core.intake import IntakePlanner
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
-from fleet_q.core.spawning import spawning_in
+from fleet_q.core.spawning import spawning_in, spawns
 from fleet_q.core.step import Complete, Step
 from fleet_q.services.simulation.mailbox import Posted, Request, joining_pod
 from fleet_q.services.simulation.models import Body, Statement, StoreModel
@@ -85,8 +85,8 @@ class Procedures:
         """A heartbeat is inserted first, which needs no lock, unless it has to wake the pod.
         A join goes through the mailbox, and serves at once. Completions with children follow in a
         call of their own."""
-        if spawning := spawning_in(request):
-            others = tuple(outcome for outcome in request.outcomes if outcome not in spawning)
+        if spawning := spawning_in(request.outcomes):
+            others = tuple(outcome for outcome in request.outcomes if not spawns(outcome))
             result = yield from self._sync(replace(request, outcomes=others))
             return (yield from self._spawn(request, spawning, result))
         if isinstance(request.pod_command, Join):
