@@ -8,15 +8,5 @@ LEFT JOIN (
     SELECT
         {step_names}
     FROM {step_tracker} AS owner
-    WHERE step_id IN (
-            SELECT value:step_id::VARCHAR
-            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-        )
-        OR (
-            unique_key IN (
-                SELECT value:unique_key::VARCHAR
-                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-            )
-            AND {{has_unique_key}}
-        )
+    WHERE {{has_submitted_id_or_key}}
 ) AS step ON own.state = 1

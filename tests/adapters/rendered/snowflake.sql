@@ -3948,7 +3948,8 @@ LEFT JOIN (
         queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
         spawned_by, start_by_ts, snoozes, checkpoint, progress
     FROM "STEP_TRACKER" AS owner
-    WHERE step_id IN (
+    WHERE (
+        step_id IN (
             SELECT value:step_id::VARCHAR
             FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
         )
@@ -3962,6 +3963,7 @@ LEFT JOIN (
                 OR owner.unique_until_ts > CURRENT_TIMESTAMP()
             )
         )
+    )
         OR step_id IN (SELECT submitted.parent_id FROM (
             SELECT new.submission_id, one.key AS parent_id
             FROM (
@@ -4564,7 +4566,8 @@ LEFT JOIN (
         queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
         spawned_by, start_by_ts, snoozes, checkpoint, progress
     FROM "STEP_TRACKER" AS owner
-    WHERE step_id IN (
+    WHERE (
+        step_id IN (
             SELECT value:step_id::VARCHAR
             FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
         )
@@ -4578,6 +4581,7 @@ LEFT JOIN (
                 OR owner.unique_until_ts > CURRENT_TIMESTAMP()
             )
         )
+    )
 ) AS step ON own.state = 1;
 
 -- snowflake/try_select

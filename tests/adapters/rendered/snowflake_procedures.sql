@@ -7897,7 +7897,8 @@ BEGIN
             traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout,
             parents, workflow_id, spawned_by, start_by_ts, snoozes, checkpoint, progress
         FROM "STEP_TRACKER" AS owner
-        WHERE step_id IN (
+        WHERE (
+            step_id IN (
                 SELECT value:step_id::VARCHAR
                 FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
             )
@@ -7911,6 +7912,7 @@ BEGIN
                     OR owner.unique_until_ts > CURRENT_TIMESTAMP()
                 )
             )
+        )
             OR step_id IN (SELECT submitted.parent_id FROM (
                 SELECT new.submission_id, one.key AS parent_id
                 FROM (
@@ -10345,7 +10347,8 @@ BEGIN
                 timeout, parents, workflow_id, spawned_by, start_by_ts, snoozes, checkpoint,
                 progress
             FROM "STEP_TRACKER" AS owner
-            WHERE step_id IN (
+            WHERE (
+                step_id IN (
                     SELECT value:step_id::VARCHAR
                     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
                 )
@@ -10359,6 +10362,7 @@ BEGIN
                         OR owner.unique_until_ts > CURRENT_TIMESTAMP()
                     )
                 )
+            )
         ) AS step ON own.state = 1);
         IF (state = 2) THEN
             COMMIT;
@@ -10386,7 +10390,8 @@ BEGIN
             traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout,
             parents, workflow_id, spawned_by, start_by_ts, snoozes, checkpoint, progress
         FROM "STEP_TRACKER" AS owner
-        WHERE step_id IN (
+        WHERE (
+            step_id IN (
                 SELECT value:step_id::VARCHAR
                 FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
             )
@@ -10400,6 +10405,7 @@ BEGIN
                     OR owner.unique_until_ts > CURRENT_TIMESTAMP()
                 )
             )
+        )
     ) AS step ON own.state = 1);
     RETURN TABLE(answer);
 EXCEPTION
