@@ -34,12 +34,13 @@ settings.load_profile("same")
 
 os.environ.update([NO_CLOUD_DETECTION])  # also before and after the tests' own variables
 
-SLOW_FOLDERS: Final = ("standin", "processes", "fleet_on_snowflake")
+SLOW_FOLDERS: Final = ("standin", "processes", "fleet_on_snowflake", "browser")
 """All tests in them are slow."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-size", action="store_true", help="run some slow tests at full size")
+    parser.addoption("--pictures", metavar="DIR", help="keep pictures of the dashboard's pages")
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The dashboard in headless Chromium: in dark and light, on phones and large screens."""
