@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -23,6 +22,8 @@ from fleet_q.core.submission import (
     check_queue,
 )
 from fleet_q.services.app.hosts import is_host
+from fleet_q.services.app.key_list import check_keys
+from fleet_q.services.app.roles import ACTOR_PREFIX
 
 DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
 SNOWFLAKE_STORE: Final = "snowflake://"
@@ -41,7 +42,8 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     - ``max_processes``: functions that run in a process of their own at once; unset, one per core.
     - ``max_payload_bytes``, ``max_result_bytes``: of UTF-8, as JSON.
     - ``table_prefix``: the prefix of the tables' names in Snowflake.
-    - ``api_keys``: visible ASCII, separated by commas; empty, the HTTP API requires none.
+    - ``api_keys``: ``NAME=ROLE:SECRET`` each, separated by commas; empty, the HTTP API requires
+      none. ``api_keys_file``: a file with more of them, read anew when it changes.
     - ``allowed_hosts``: the hosts, with or without a port, by which requests may call the HTTP API,
       separated by commas; ``*`` allows any.
     """
@@ -57,6 +59,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     max_result_bytes: Annotated[int, Meta(ge=4)] = MAX_RESULT_BYTES
     table_prefix: str = ""
     api_keys: tuple[str, ...] = ()
+    api_keys_file: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -65,6 +68,11 @@ class Settings(PodSettings, frozen=True, kw_only=True):
         super().__post_init__()
         if self.pod_id is not None:
             check_id(self.pod_id, "FLEET_Q_POD_ID")
+            if self.pod_id.startswith(ACTOR_PREFIX):
+                raise InvalidInput(
+                    f"FLEET_Q_POD_ID={self.pod_id!r}: {ACTOR_PREFIX} begins the names of"
+                    " keys in the log; choose another id"
+                )
         if self.version is not None:
             check_id(self.version, "FLEET_Q_VERSION")
         for queue in self.queues:
@@ -72,16 +80,18 @@ class Settings(PodSettings, frozen=True, kw_only=True):
                 check_queue(queue)
             except InvalidInput as error:
                 raise InvalidInput(f"FLEET_Q_QUEUES: {error}") from None
-        if not all(re.fullmatch("[!-~]+", key) for key in self.api_keys):
-            raise InvalidInput(
-                "FLEET_Q_API_KEYS=***: a key may contain visible ASCII characters only"
-            )
+        check_keys(self.api_keys)
         for host in self.allowed_hosts:
             if not is_host(host):
                 raise InvalidInput(
                     f"FLEET_Q_ALLOWED_HOSTS: {host!r} is not the name or address of a host; write"
                     " queue.example.com, [::1], or * for any"
                 )
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether the HTTP API requires keys."""
+        return bool(self.api_keys) or self.api_keys_file is not None
 
     def __rich_repr__(self) -> Any:
         """Yield every field, with secrets replaced by ``***``; ``repr`` shows the same."""

@@ -33,7 +33,7 @@ def serving(
     """
     port = listener.getsockname()[1]
     log.info("listening on http://%s:%d", bracketed(address_of(listener)), port)
-    if not settings.api_keys and not is_loopback(listener):
+    if not settings.has_keys and not is_loopback(listener):
         log.warning(
             "everybody who can connect to port %d can %s; set FLEET_Q_API_KEYS, or listen on"
             " 127.0.0.1",

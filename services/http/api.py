@@ -13,12 +13,13 @@ from fleet_q.core import errors
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.hosts import ANY
+from fleet_q.services.app.keys import Keys
 from fleet_q.services.app.queue_stats import QueueStatsView
 from fleet_q.services.app.queues import QueueEventView, QueueView
 from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
+from fleet_q.services.http.access import Access
 from fleet_q.services.http.base import base_http
 from fleet_q.services.http.health import HealthCheck
-from fleet_q.services.http.keys import Keys
 from fleet_q.services.http.leases import add_leases
 from fleet_q.services.http.models import (
     CHANGING,
@@ -55,13 +56,13 @@ def create_http(
     and end them; the pod is that of ``FleetQ.leasing``.
     """
     settings = fleet.settings
-    keys = Keys(settings.api_keys)
+    access = Access(Keys(settings.api_keys, settings.api_keys_file))
     hosts = settings.allowed_hosts or (ANY,) if allowed_hosts is None else allowed_hosts
     http = base_http(
-        settings, keys, hosts, title="FLEET-Q", summary="A brokerless distributed task queue."
+        settings, access, hosts, title="FLEET-Q", summary="A brokerless distributed task queue."
     )
-    _add_health(http, fleet, keys)
-    locked = locked_router(keys)
+    _add_health(http, fleet, access)
+    locked = locked_router(access)
     _add_steps(locked, fleet)
     add_steps(locked, fleet)
     add_workflows(locked, fleet)
@@ -74,7 +75,7 @@ def create_http(
     return http
 
 
-def _add_health(http: FastAPI, fleet: FleetQ, keys: Keys) -> None:
+def _add_health(http: FastAPI, fleet: FleetQ, access: Access) -> None:
     check = HealthCheck(fleet)
 
     @http.get("/health", responses={503: {"model": Health}})
@@ -84,7 +85,7 @@ def _add_health(http: FastAPI, fleet: FleetQ, keys: Keys) -> None:
         detail = None
         if trouble is not None:
             response.status_code = 503
-            detail = trouble.full if keys.has_one(request.headers) else trouble.general
+            detail = trouble.full if access.sees_details(request.headers) else trouble.general
         return Health(
             status="ok" if detail is None else "unavailable",
             pod_id=pod.pod_id if pod is not None else None,

@@ -12,9 +12,9 @@ from fastapi.responses import JSONResponse
 from fleet_q.core import errors
 from fleet_q.services.app.hosts import ANY
 from fleet_q.services.app.settings import Settings
+from fleet_q.services.http.access import Access
 from fleet_q.services.http.guard import Guard
 from fleet_q.services.http.head import HeadLikeGet
-from fleet_q.services.http.keys import Keys
 from fleet_q.services.http.limit import BodyLimit
 from fleet_q.services.http.models import described
 from fleet_q.services.worker.careful_log import CarefulLogger
@@ -48,7 +48,7 @@ _MOST_PROBLEMS: Final = 10
 
 
 def base_http(
-    settings: Settings, keys: Keys, hosts: Sequence[str], *, title: str, summary: str
+    settings: Settings, access: Access, hosts: Sequence[str], *, title: str, summary: str
 ) -> FastAPI:
     """Return an API without endpoints. It answers only requests that name one of ``hosts``, and
     errors of FLEET-Q with the status that their type has."""
@@ -59,19 +59,20 @@ def base_http(
         responses=described(400, *(() if ANY in hosts else (421,))),
     )
     http.add_middleware(HeadLikeGet)
-    http.add_middleware(Guard, hosts=hosts, trusted=settings.allowed_hosts, keys=keys)
+    http.add_middleware(Guard, hosts=hosts, trusted=settings.allowed_hosts, access=access)
     http.add_middleware(BodyLimit, most=settings.max_payload_bytes)
     for error, status in _STATUS_OF:
-        http.add_exception_handler(error, _error_handler(status, keys))
+        http.add_exception_handler(error, _error_handler(status, access))
     http.add_exception_handler(RequestValidationError, _answer_validation_error)
     http.add_exception_handler(Exception, _answer_unexpected_error)
     return http
 
 
-def _error_handler(status: int, keys: Keys) -> Callable[[Request, Exception], Response]:
+def _error_handler(status: int, access: Access) -> Callable[[Request, Exception], Response]:
     """Return a handler that answers with an error's message.
 
-    A store's message may reveal where the store is, so only the log and holders of keys get it.
+    A store's message may reveal where the store is, so only the log gets it, and holders of
+    keys who also see payloads.
     """
 
     def answer(request: Request, error: Exception) -> Response:
@@ -80,7 +81,7 @@ def _error_handler(status: int, keys: Keys) -> Callable[[Request, Exception], Re
         is_secret = isinstance(error, errors.StoreError) and not isinstance(
             error, errors.UnknownToThisVersion
         )
-        if is_secret and not keys.has_one(request.headers):
+        if is_secret and not access.sees_details(request.headers):
             log.warning("%s %s: %s", request.method, request.url.path, detail)
             detail = _GENERAL[status]
         return JSONResponse({"detail": detail}, status, headers)

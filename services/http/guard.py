@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet_q.services.app.hosts import ANY, Host
-from fleet_q.services.http.keys import Keys
+from fleet_q.services.http.access import Access
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_FRAME: Final = (b"x-frame-options", b"DENY")
@@ -28,12 +28,12 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: Sequence[str], trusted: Sequence[str], keys: Keys
+        self, app: ASGIApp, hosts: Sequence[str], trusted: Sequence[str], access: Access
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._trusted = trusted
-        self._keys = keys
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with the reason for rejecting it."""
@@ -87,7 +87,7 @@ class Guard:
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         content_type = headers.get("content-type")
         if _is_json(content_type) or (
-            not has_body and (content_type is None or self._keys.has_one(headers))
+            not has_body and (content_type is None or self._access.has_key(headers))
         ):
             return None
         return 415, "the body must be JSON: send it with Content-Type: application/json"

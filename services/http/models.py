@@ -175,7 +175,7 @@ class Problem(BaseModel):
 _PROBLEMS: Final = {
     400: "The request is malformed HTTP.",
     401: "An API key is required.",
-    403: "The request comes from a web page of another origin.",
+    403: "The key's role does not allow it, or a web page of another origin asks for it.",
     404: "There is no such step.",
     409: "The state of the step or of the pod does not allow it.",
     413: "The body is too large.",

@@ -1,4 +1,4 @@
-"""The router of endpoints that require a key, which is checked before path and body are parsed."""
+"""The router of endpoints that require a role, which is checked before path and body are parsed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.convertors import Convertor, register_url_convertor
 
 from fleet_q.core.submission import MAX_DEPTH
-from fleet_q.services.http.keys import Keys
+from fleet_q.services.app.acting import acting_as
+from fleet_q.services.http.access import Access, set_holder
 from fleet_q.services.http.models import described
+from fleet_q.services.http.roles import role_of
 
 _DESCRIBED: Final = [
     Depends(APIKeyHeader(name="X-API-Key", auto_error=False)),
@@ -23,28 +25,39 @@ _DESCRIBED: Final = [
 FastAPI reads the body before it calls a dependency."""
 
 
-def locked_router(keys: Keys) -> APIRouter:
-    """Return a router whose endpoints require one of ``keys``, if there are any."""
+def locked_router(access: Access) -> APIRouter:
+    """Return a router whose endpoints require the roles that ``fleet_q.services.http.roles`` lists,
+    if there are keys. They act in the name of the key's holder."""
 
     class Locked(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
+            assert self.methods is not None
+            (method,) = self.methods
+            role = role_of(method, self.path)
 
             async def locked(request: Request) -> Response:
-                if keys and not keys.has_one(request.headers):
+                holder = access.holder(request.headers)
+                if holder is None:
                     raise HTTPException(
                         401,
                         "an API key is required: send it as X-API-Key, or as a bearer token",
                         {"WWW-Authenticate": "Bearer"},
                     )
-                return await handle(_JsonRequest(request.scope, request.receive))
+                if not holder.may(role):
+                    raise HTTPException(
+                        403, f"this needs the role {role}; the key {holder.name} has {holder.role}"
+                    )
+                set_holder(request, holder)
+                with acting_as(holder.actor):
+                    return await handle(_JsonRequest(request.scope, request.receive))
 
             return locked
 
     return APIRouter(
         route_class=Locked,
-        dependencies=_DESCRIBED if keys else None,
-        responses=described(*((401, 503) if keys else (503,))),
+        dependencies=_DESCRIBED if access else None,
+        responses=described(*((401, 403, 503) if access else (503,))),
     )
 
 

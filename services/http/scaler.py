@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
+from fleet_q.services.app.keys import Keys
 from fleet_q.services.app.settings import Settings
+from fleet_q.services.http.access import Access
 from fleet_q.services.http.base import base_http
-from fleet_q.services.http.keys import Keys
 from fleet_q.services.http.models import Alive
 from fleet_q.services.http.route import locked_router
 from fleet_q.services.scaler.metrics import CONTENT_TYPE, prometheus_text
@@ -23,9 +24,9 @@ class _PrometheusText(PlainTextResponse):
 def create_scaler_http(scaler: Scaler, settings: Settings, hosts: Sequence[str]) -> FastAPI:
     """Return the HTTP API of ``scaler``. It checks the keys and hosts of ``settings`` as the API of
     a pod does; ``hosts`` are those that requests may name in ``Host``."""
-    keys = Keys(settings.api_keys)
+    access = Access(Keys(settings.api_keys, settings.api_keys_file))
     http = base_http(
-        settings, keys, hosts, title="FLEET-Q scaler", summary="How many pods a fleet needs."
+        settings, access, hosts, title="FLEET-Q scaler", summary="How many pods a fleet needs."
     )
 
     @http.get("/health")
@@ -33,7 +34,7 @@ def create_scaler_http(scaler: Scaler, settings: Settings, hosts: Sequence[str])
         """200 while the scaler runs. It does not read the store: a restart would not help."""
         return Alive()
 
-    locked = locked_router(keys)
+    locked = locked_router(access)
 
     @locked.get("/demand")
     def demand() -> Demand:

@@ -1,0 +1,29 @@
+"""Who acts: the name that the log records with what this thread or coroutine changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_actor: ContextVar[str | None] = ContextVar("fleet_q_actor", default=None)
+
+
+def actor() -> str | None:
+    """Return who acts, as set by :func:`acting_as` or :func:`act_as`; ``None``: nobody is named."""
+    return _actor.get()
+
+
+@contextmanager
+def acting_as(name: str | None) -> Iterator[None]:
+    """Let ``name`` act while the body runs."""
+    token = _actor.set(name)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+def act_as(name: str | None) -> None:
+    """Let ``name`` act from now on."""
+    _actor.set(name)
