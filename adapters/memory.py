@@ -16,7 +16,7 @@ from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.dependency_table import DependencyTable
 from fleet_q.adapters.ids import INTAKE
-from fleet_q.core import search
+from fleet_q.core import log, search
 from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.dependencies import Dependency, Dependent, parents_of
@@ -25,6 +25,7 @@ from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import DeclaredDead, PodEvent, StepEvent
 from fleet_q.core.inbox import InboxRow, Intake, first_rows
 from fleet_q.core.lifecycle import OPEN, STEP_STATUSES, StepStatus
+from fleet_q.core.log import LogEntry, LogFilter, LogPage
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
 from fleet_q.core.pruning import is_prunable
@@ -377,6 +378,22 @@ class MemoryTransaction(StepByStep):
     def pod_events(self) -> Iterator[PodEvent]:
         for pod_id in sorted(self._db.pod_log):
             yield from self._db.pod_log[pod_id]
+
+    def log(self, selected: LogFilter, limit: int, cursor: str | None) -> LogPage:
+        bounds = {kind: log.bounds(selected, cursor, kind) for kind in selected.kinds}
+        found = (
+            entry
+            for entry in self._entries()
+            if selected.selects(entry) and log.is_within(entry, bounds[entry.stream])
+        )
+        return log.page(self.at, found, limit, newest_first=selected.newest_first)
+
+    def _entries(self) -> Iterator[LogEntry]:
+        for event in self.step_events():
+            yield log.of_step(event, self._db.steps.get(event.stream))
+        yield from map(log.of_pod, self.pod_events())
+        yield from map(log.of_queue, self.queue_events())
+        yield from map(log.of_schedule, self.schedule_events())
 
     def has_inbox_rows(self) -> bool:
         return bool(self._db.inbox)

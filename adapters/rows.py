@@ -14,6 +14,7 @@ from fleet_q.core.effects import json_text_or_none
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
+from fleet_q.core.log import LogFilter
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import CheckedSubmission
 from fleet_q.core.queues import QUEUE_EVENT_TYPES, Queue, QueueEvent
@@ -198,6 +199,12 @@ def filter_values(step_filter: StepFilter) -> dict[str, Any]:
         "submitted_from": step_filter.submitted_from,
         "submitted_before": step_filter.submitted_before,
     }
+
+
+def log_values(selected: LogFilter) -> dict[str, Any]:
+    """The conditions of a filter of the log as values of a statement, without its times."""
+    types = encode(selected.types) if selected.types else None
+    return {"by": selected.by, "types": types, "queue": selected.queue}
 
 
 def moments_of(steps: Sequence[WorkflowStep]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fleet_q.core.dependencies import parents_of
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake, step_of_row
 from fleet_q.core.lifecycle import StepStatus
+from fleet_q.core.log import LogFilter, LogPage
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
     Backlog,
@@ -225,6 +226,10 @@ class EventStore:
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         with self._database.snapshot() as tx:
             yield from tx.pod_history(pod_id)
+
+    def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
+        with self._database.snapshot() as tx:
+            return tx.log(selected, limit, cursor)
 
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None

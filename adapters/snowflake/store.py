@@ -19,6 +19,7 @@ from fleet_q.adapters.snowflake.change import change, change_allowed
 from fleet_q.adapters.snowflake.inbox import Inbox
 from fleet_q.adapters.snowflake.mailbox import Mailbox
 from fleet_q.adapters.snowflake.migrate import check_version
+from fleet_q.adapters.snowflake.past import log_page
 from fleet_q.adapters.snowflake.privileges import check_privileges
 from fleet_q.adapters.snowflake.prune import prune_pod, prune_steps
 from fleet_q.adapters.snowflake.queues import set_queue
@@ -37,6 +38,7 @@ from fleet_q.core.errors import StaleClaim
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
+from fleet_q.core.log import LogFilter, LogPage
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
     Backlog,
@@ -325,6 +327,9 @@ class SnowflakeStore:
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         return map(rows.to_pod_event, self.session.stream("pod_history", pod_id=pod_id))
+
+    def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
+        return log_page(self._calls, selected, limit, cursor)
 
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None

@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
-from fleet_q.adapters.sqlite import search, stats, submissions
+from fleet_q.adapters.sqlite import past, search, stats, submissions
 from fleet_q.adapters.sqlite.candidates import Pair, Waiting, all_served, candidates, served
 from fleet_q.adapters.sqlite.dependencies import SqliteDependencies
 from fleet_q.adapters.statements import statements
@@ -24,6 +24,7 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import InboxRow, first_rows
 from fleet_q.core.lifecycle import StepStatus
+from fleet_q.core.log import LogFilter, LogPage
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import (
     Backlog,
@@ -316,6 +317,9 @@ class SqliteTransaction(SqliteDependencies):
 
     def pod_events(self) -> Iterator[PodEvent]:
         return map(rows.to_pod_event, self._stream("pod_events"))
+
+    def log(self, selected: LogFilter, limit: int, cursor: str | None) -> LogPage:
+        return past.log_page(self._stream, self.at, selected, limit, cursor)
 
     def all_steps(self) -> Iterator[Step]:
         return (Step(*row) for row in self._stream("all_steps"))

@@ -11,6 +11,7 @@ from fleet_q.core.dependencies import Dependency, Dependent
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import InboxRow, Intake
 from fleet_q.core.lifecycle import StepStatus
+from fleet_q.core.log import LogFilter, LogPage
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports.messages import (
     Backlog,
@@ -160,6 +161,9 @@ class Transaction(Protocol):
 
     def pod_events(self) -> Iterator[PodEvent]:
         """All pod events, ordered by id and version. Streamed."""
+
+    def log(self, selected: LogFilter, limit: int, cursor: str | None) -> LogPage:
+        """See :meth:`Store.log`."""
 
     def statuses(self, step_ids: Sequence[str]) -> dict[str, StepStatus]:
         """The statuses of the steps with these ids, by id; ids without a step are omitted."""

@@ -10,6 +10,7 @@ import msgspec
 
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
+from fleet_q.core.log import LogFilter, LogPage
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports.messages import (
     Backlog,
@@ -221,6 +222,12 @@ class Store(Protocol):
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         """The events of a pod in order."""
+
+    def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
+        """A page of the log in order of time: up to ``limit`` of the events that a filter selects.
+        ``cursor`` is that of the previous page. On a large store it takes long, unless an index
+        helps; it blocks nobody. Raises :class:`~fleet_q.core.errors.InvalidInput` for a cursor that
+        no page has returned."""
 
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None

@@ -2350,6 +2350,122 @@ UPDATE "STEP_TRACKER"
 SET version = version
 WHERE status = 'pending' AND queue = :queue;
 
+-- snowflake/log
+-- A page of the log, the oldest first.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    DATE_PART(epoch_microsecond, entry.event_ts), entry.stream, entry.name, entry.version,
+    entry.type, entry.by_whom, entry.queue, entry.task_type, entry.error
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN (
+    SELECT event_ts, stream, name, version, type, by_whom, queue, task_type, error
+    FROM (
+        SELECT
+            event.event_ts, 'step' AS stream, event.step_id AS name, event.version, event.type,
+            event.pod_id AS by_whom, step.queue, NULLIF(step.task_type, '') AS task_type,
+            SUBSTR(event.error, 1, 500) AS error
+        FROM "STEP_EVENTS" AS event
+        LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = event.step_id
+        WHERE event.step_id <> ''
+        UNION ALL
+        SELECT event_ts, 'pod', pod_id, version, type, by_pod_id, NULL, NULL, NULL
+        FROM "POD_EVENTS"
+        UNION ALL
+        SELECT event_ts, 'queue', queue, version, type, changed_by, queue, NULL, NULL
+        FROM "QUEUE_EVENTS"
+        UNION ALL
+        SELECT event_ts, 'schedule', schedule, version, type, changed_by, NULL, NULL, NULL
+        FROM "SCHEDULE_EVENTS"
+    ) AS event_of_log
+    WHERE (:since IS NULL OR event_ts >= TO_TIMESTAMP_LTZ(:since, 6))
+    AND (:until IS NULL OR event_ts < TO_TIMESTAMP_LTZ(:until, 6))
+    AND (:by IS NULL OR by_whom = :by)
+    AND (:step_id IS NULL OR name = :step_id)
+    AND (:queue IS NULL OR queue = :queue)
+    AND (
+        :types IS NULL
+        OR type IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:types))))
+    )
+    AND stream IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:streams))))
+        AND (
+            :cursor_ts IS NULL
+            OR event_ts > TO_TIMESTAMP_LTZ(:cursor_ts, 6)
+            OR (
+                event_ts = TO_TIMESTAMP_LTZ(:cursor_ts, 6)
+                AND (
+                    stream > :cursor_stream
+                    OR (stream = :cursor_stream AND name > :cursor_name)
+                    OR (
+                        stream = :cursor_stream AND name = :cursor_name
+                        AND version > :cursor_version
+                    )
+                )
+            )
+        )
+    QUALIFY ROW_NUMBER() OVER (
+        ORDER BY event_ts, stream, name, version
+    ) <= :limit
+) AS entry ON TRUE
+ORDER BY entry.event_ts, entry.stream, entry.name, entry.version;
+
+-- snowflake/log_newest
+-- A page of the log, the latest first.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    DATE_PART(epoch_microsecond, entry.event_ts), entry.stream, entry.name, entry.version,
+    entry.type, entry.by_whom, entry.queue, entry.task_type, entry.error
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN (
+    SELECT event_ts, stream, name, version, type, by_whom, queue, task_type, error
+    FROM (
+        SELECT
+            event.event_ts, 'step' AS stream, event.step_id AS name, event.version, event.type,
+            event.pod_id AS by_whom, step.queue, NULLIF(step.task_type, '') AS task_type,
+            SUBSTR(event.error, 1, 500) AS error
+        FROM "STEP_EVENTS" AS event
+        LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = event.step_id
+        WHERE event.step_id <> ''
+        UNION ALL
+        SELECT event_ts, 'pod', pod_id, version, type, by_pod_id, NULL, NULL, NULL
+        FROM "POD_EVENTS"
+        UNION ALL
+        SELECT event_ts, 'queue', queue, version, type, changed_by, queue, NULL, NULL
+        FROM "QUEUE_EVENTS"
+        UNION ALL
+        SELECT event_ts, 'schedule', schedule, version, type, changed_by, NULL, NULL, NULL
+        FROM "SCHEDULE_EVENTS"
+    ) AS event_of_log
+    WHERE (:since IS NULL OR event_ts >= TO_TIMESTAMP_LTZ(:since, 6))
+    AND (:until IS NULL OR event_ts < TO_TIMESTAMP_LTZ(:until, 6))
+    AND (:by IS NULL OR by_whom = :by)
+    AND (:step_id IS NULL OR name = :step_id)
+    AND (:queue IS NULL OR queue = :queue)
+    AND (
+        :types IS NULL
+        OR type IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:types))))
+    )
+    AND stream IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:streams))))
+        AND (
+            :cursor_ts IS NULL
+            OR event_ts < TO_TIMESTAMP_LTZ(:cursor_ts, 6)
+            OR (
+                event_ts = TO_TIMESTAMP_LTZ(:cursor_ts, 6)
+                AND (
+                    stream < :cursor_stream
+                    OR (stream = :cursor_stream AND name < :cursor_name)
+                    OR (
+                        stream = :cursor_stream AND name = :cursor_name
+                        AND version < :cursor_version
+                    )
+                )
+            )
+        )
+    QUALIFY ROW_NUMBER() OVER (
+        ORDER BY event_ts DESC, stream DESC, name DESC, version DESC
+    ) <= :limit
+) AS entry ON TRUE
+ORDER BY entry.event_ts DESC, entry.stream DESC, entry.name DESC, entry.version DESC;
+
 -- snowflake/mark_progress
 -- Mark what this change moves. What is inserted meanwhile is left for the next one.
 UPDATE "STEP_PROGRESS"

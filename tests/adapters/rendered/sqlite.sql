@@ -805,6 +805,118 @@ AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
 ORDER BY latest.place DESC
 LIMIT :limit;
 
+-- sqlite/log_of_pods
+-- Events of pods in the log, the oldest first.
+SELECT event.event_ts, event.pod_id, event.version, event.type, event.by_pod_id
+FROM pod_events AS event
+WHERE (event.event_ts, event.pod_id, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.pod_id, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.by_pod_id = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+ORDER BY event.event_ts, event.pod_id, event.version
+LIMIT :limit;
+
+-- sqlite/log_of_pods_newest
+-- Events of pods in the log, the latest first.
+SELECT event.event_ts, event.pod_id, event.version, event.type, event.by_pod_id
+FROM pod_events AS event
+WHERE (event.event_ts, event.pod_id, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.pod_id, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.by_pod_id = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+ORDER BY event.event_ts DESC, event.pod_id DESC, event.version DESC
+LIMIT :limit;
+
+-- sqlite/log_of_queues
+-- Events of queues in the log, the oldest first.
+SELECT event.event_ts, event.queue, event.version, event.type, event.changed_by, event.queue
+FROM queue_events AS event
+WHERE (event.event_ts, event.queue, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.queue, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.changed_by = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+    AND (:queue IS NULL OR event.queue = :queue)
+ORDER BY event.event_ts, event.queue, event.version
+LIMIT :limit;
+
+-- sqlite/log_of_queues_newest
+-- Events of queues in the log, the latest first.
+SELECT event.event_ts, event.queue, event.version, event.type, event.changed_by, event.queue
+FROM queue_events AS event
+WHERE (event.event_ts, event.queue, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.queue, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.changed_by = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+    AND (:queue IS NULL OR event.queue = :queue)
+ORDER BY event.event_ts DESC, event.queue DESC, event.version DESC
+LIMIT :limit;
+
+-- sqlite/log_of_schedules
+-- Events of schedules in the log, the oldest first.
+SELECT event.event_ts, event.schedule, event.version, event.type, event.changed_by
+FROM schedule_events AS event
+WHERE (event.event_ts, event.schedule, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.schedule, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.changed_by = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+ORDER BY event.event_ts, event.schedule, event.version
+LIMIT :limit;
+
+-- sqlite/log_of_schedules_newest
+-- Events of schedules in the log, the latest first.
+SELECT event.event_ts, event.schedule, event.version, event.type, event.changed_by
+FROM schedule_events AS event
+WHERE (event.event_ts, event.schedule, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.schedule, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.changed_by = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+ORDER BY event.event_ts DESC, event.schedule DESC, event.version DESC
+LIMIT :limit;
+
+-- sqlite/log_of_step
+-- The events of one step in the log.
+SELECT
+    event.event_ts, event.step_id, event.version, event.type, event.pod_id, step.queue,
+    nullif(step.task_type, ''), substr(event.error, 1, 500)
+FROM step_events AS event
+LEFT JOIN step_tracker AS step ON step.step_id = event.step_id
+WHERE (event.event_ts, event.step_id, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.step_id, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.pod_id = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+    AND (:queue IS NULL OR step.queue = :queue)
+    AND event.step_id = :step_id;
+
+-- sqlite/log_of_steps
+-- Events of steps in the log, the oldest first.
+SELECT
+    event.event_ts, event.step_id, event.version, event.type, event.pod_id, step.queue,
+    nullif(step.task_type, ''), substr(event.error, 1, 500)
+FROM step_events AS event
+LEFT JOIN step_tracker AS step ON step.step_id = event.step_id
+WHERE (event.event_ts, event.step_id, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.step_id, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.pod_id = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+    AND (:queue IS NULL OR step.queue = :queue)
+ORDER BY event.event_ts, event.step_id, event.version
+LIMIT :limit;
+
+-- sqlite/log_of_steps_newest
+-- Events of steps in the log, the latest first.
+SELECT
+    event.event_ts, event.step_id, event.version, event.type, event.pod_id, step.queue,
+    nullif(step.task_type, ''), substr(event.error, 1, 500)
+FROM step_events AS event
+LEFT JOIN step_tracker AS step ON step.step_id = event.step_id
+WHERE (event.event_ts, event.step_id, event.version) > (:after_ts, :after_name, :after_version)
+    AND (event.event_ts, event.step_id, event.version) < (:before_ts, :before_name, :before_version)
+    AND (:by IS NULL OR event.pod_id = :by)
+    AND (:types IS NULL OR event.type IN (SELECT value FROM json_each(:types)))
+    AND (:queue IS NULL OR step.queue = :queue)
+ORDER BY event.event_ts DESC, event.step_id DESC, event.version DESC
+LIMIT :limit;
+
 -- sqlite/make_ready
 -- Apply the event Ready to these waiting steps.
 UPDATE step_tracker
