@@ -59,6 +59,7 @@ def recovery_cycle(
     by: str | None,
     only_as_leader: bool,
     stats: RecoveryStats,
+    on_recovered: Callable[[Sequence[Step]], object] = lambda steps: None,
 ) -> Calls[bool]:
     """Run one recovery cycle, in short store calls so that heartbeats get through in between.
     Returns false if it did nothing, since another pod leads.
@@ -66,8 +67,9 @@ def recovery_cycle(
     ``silent`` receives the current pods and returns those to declare dead. ``by`` is the acting
     pod; with ``only_as_leader`` the cycle does nothing unless this pod is the leader, among the
     pods whose last heartbeat is less than ``dead_after`` microseconds old. ``stats`` is updated as
-    the cycle proceeds. Orphans are kept in ``table``, so memory stays bounded; it is created if
-    there are any, and dropped at the end, also if the cycle is interrupted.
+    the cycle proceeds, and ``on_recovered`` is called with the steps that were recovered. Orphans
+    are kept in ``table``, so memory stays bounded; it is created if there are any, and dropped at
+    the end, also if the cycle is interrupted.
 
     A step on its last try is released instead of failed if the records of ``starts`` prove that its
     function never began. Records are removed once no orphan is left that needs them.
@@ -80,7 +82,7 @@ def recovery_cycle(
         stats.dead_pods += len((yield from call(Store.declare_dead, to_declare, by)))
     page = yield from call(Store.orphans, "", BATCH)
     if page:
-        yield from _recover(table, page, starts, by, stats)
+        yield from _recover(table, page, starts, by, stats, on_recovered)
     # The process of a left-behind record has ended, so an incarnation that is down, or is not the
     # current one, gets no new steps. Without orphans its record is no longer needed.
     if starts is not None and (left_behind := starts.left_behind()):
@@ -100,6 +102,7 @@ def _recover(
     starts: StartRecords | None,
     by: str | None,
     stats: RecoveryStats,
+    on_recovered: Callable[[Sequence[Step]], object],
 ) -> Calls[None]:
     """Recover the orphans of the first ``page``, and all that follow."""
     table.create()
@@ -110,7 +113,9 @@ def _recover(
             page = yield from call(Store.orphans, page[-1].step_id, BATCH)
         while orphans := table.take(BATCH):
             for batch in _batches(orphans, starts):
-                for step in (yield from call(Store.recover, batch, by)):
+                recovered = yield from call(Store.recover, batch, by)
+                on_recovered(recovered)
+                for step in recovered:
                     if step.status == "failed":
                         stats.terminal_failures += 1
                     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.firing import FiringStats
@@ -64,6 +65,10 @@ class Observer:
         """A recovery cycle has ended, or failed with ``error``; another begins next interval, or
         soon if the store was unavailable."""
 
+    def on_recovered(self, steps: Sequence[Step]) -> None:
+        """This pod leads and has recovered these steps, orphans of ended pods: they are pending
+        again, or failed."""
+
     def on_unserved(self, pairs: Sequence[tuple[str, str]]) -> None:
         """No live pod may take the pending steps of these pairs of queue and task type. Each pair
         is reported once, as long as it is unserved."""
@@ -89,3 +94,34 @@ class Observer:
 
     def on_left(self, *, confirmed: bool) -> None:
         """The pod is gone; unless ``confirmed``, the store may still count it as living."""
+
+    def close(self) -> None:
+        """Nothing more is reported. May wait for a few seconds."""
+
+
+class Observers(Observer):
+    """Reports everything to several observers, in their order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    @property
+    def wants_completions(self) -> bool:
+        return any(observer.wants_completions for observer in self._observers)
+
+    @property
+    def wants_unserved(self) -> bool:
+        return any(observer.wants_unserved for observer in self._observers)
+
+
+def _forward(name: str) -> Callable[..., None]:
+    def report(self: Observers, *args: Any, **by_name: Any) -> None:
+        for observer in self._observers:
+            getattr(observer, name)(*args, **by_name)
+
+    return report
+
+
+for _name in vars(Observer):
+    if _name.startswith("on_") or _name == "close":
+        setattr(Observers, _name, _forward(_name))

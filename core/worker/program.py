@@ -376,6 +376,7 @@ class PodProgram:
             by=machine.pod_id,
             only_as_leader=True,
             stats=self._recovered,
+            on_recovered=self._observer.on_recovered,
         )
         if self._observer.wants_unserved:
             cycle = unserved.then_find_unserved(cycle, dead_after, self._on_unserved)

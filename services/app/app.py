@@ -20,7 +20,9 @@ from fleet_q.services.app.admin import Admin
 from fleet_q.services.app.chosen_routes import chosen_routes
 from fleet_q.services.app.claimed_step import Endings
 from fleet_q.services.app.consumer import MOST_CLAIMED, Joining
+from fleet_q.services.app.hooks import HookName, HookT, check_names
 from fleet_q.services.app.leases import Leases
+from fleet_q.services.app.middleware import Around
 from fleet_q.services.app.queue import Queue
 from fleet_q.services.app.retries import Errors, retries
 from fleet_q.services.app.running import Run
@@ -34,6 +36,7 @@ from fleet_q.services.worker.pod_thread import Pod
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AroundT = TypeVar("AroundT", bound=Around)
 
 
 class FleetQ(Queue, Search, Admin):
@@ -160,6 +163,54 @@ class FleetQ(Queue, Search, Admin):
         self._registry.add(task)
         return function
 
+    def on(self, *names: HookName) -> Callable[[HookT], HookT]:
+        """Call the decorated function, plain or async, when one of these has happened to a step:
+        ``@app.on("failed")``. It is given a :class:`HookEvent`.
+
+        Of the steps that a pod of this app runs, or that a consumer claims, in its process:
+
+        - ``claimed``: the pod has claimed the step.
+        - ``completed``: its result is stored.
+        - ``retried``: an attempt has failed, and another one follows.
+        - ``failed``: an attempt has failed, and the step with it: no other follows.
+        - ``snoozed``, ``released``: the step waits again, by its function or because of the pod.
+        - ``lost``: the claim does not stand any more, as the step was cancelled or recovered.
+
+        And where a pod of this app leads the fleet:
+
+        - ``recovered``: a step of a dead pod waits for another attempt.
+        - ``dead_letter``: a step of a dead pod has failed, as it had no tries left. Of the steps of
+          this pod, every one that ``failed``. So one pod of the fleet is told of each.
+
+        Hooks are called after the store has recorded the event, one after the other in a thread of
+        their own, async ones on the event loop of the pod. What they raise is logged; while one
+        does not return, events wait, and after 10,000 are dropped. A pod that is killed calls none
+        for what it has just recorded. Hooks are added before the pod starts. Raises
+        :class:`InvalidInput`.
+        """
+        check_names(names)
+
+        def add(hook: HookT) -> HookT:
+            self._registry.hooks.add(names, hook)
+            return hook
+
+        return add
+
+    def middleware(self, around: AroundT) -> AroundT:
+        """Call the decorated function round the function of every step of this app.
+
+        It is given the :class:`StepContext` and ``call_next``, which calls the next middleware, or
+        the function, and returns its result: ``return call_next()``. What it returns is the step's
+        result; what it raises fails the attempt. It may call ``call_next`` once or not at all, and
+        returns ``None`` only if the function did.
+
+        An async middleware is called round async functions, and writes ``return await
+        call_next()``; a plain one round all others, also in their child processes. The one that was
+        added first is outermost. Raises :class:`InvalidInput`.
+        """
+        self._registry.add_middleware(around)
+        return around
+
     @property
     def workflows(self) -> Workflows:
         """The workflows in the app's store."""
@@ -259,7 +310,9 @@ class FleetQ(Queue, Search, Admin):
 
     def _start_leasing(self, routes: Routes) -> Pod:
         settings = self.settings
-        pod = start_pod_by_hand(self._connection, MOST_CLAIMED, routes, settings.pod_id)
+        pod = start_pod_by_hand(
+            self._connection, self._registry, MOST_CLAIMED, routes, settings.pod_id
+        )
         endings = Endings(
             pod.steps, self._registry, pod.machine.retry_policy, settings.max_result_bytes, self
         )

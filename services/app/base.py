@@ -6,6 +6,7 @@ from fleet_q.core.errors import ClaimLost, StaleClaim
 from fleet_q.core.ports import Store
 from fleet_q.core.step import SaveCheckpoint
 from fleet_q.services.app.connection import Connection
+from fleet_q.services.app.middleware import Middleware
 from fleet_q.services.app.queues import user
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.settings import Settings
@@ -41,6 +42,11 @@ class AppBase:
     def url(self) -> str | None:
         """The URL of the app's store, or ``None`` if other processes cannot open it."""
         return self._connection.url
+
+    @property
+    def around(self) -> Middleware:
+        """The app's middleware."""
+        return self._registry.middleware
 
     @property
     def store(self) -> Store:

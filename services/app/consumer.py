@@ -127,7 +127,7 @@ class Member:
         self.pod.machine.report_progress(step_id, claim_token, progress)
 
     def _start_pod(self) -> PodByHand:
-        self._pod = start_pod_by_hand(self._connection, self._slots, self._routes)
+        self._pod = start_pod_by_hand(self._connection, self._registry, self._slots, self._routes)
         return self._pod
 
     def _drain(self) -> None:

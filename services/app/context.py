@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar, overload
 
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.step import Step, Submit
+from fleet_q.core.stored_json import labels_of
 from fleet_q.core.submission import check_seconds
 from fleet_q.services.app.checkpoint import Checkpoint, Saver, progress_json
 from fleet_q.services.app.children import Children
@@ -83,6 +84,21 @@ class StepContext:
     def attempt(self) -> int:
         """The number of the attempt, from 1."""
         return self._step.attempt
+
+    @property
+    def task_type(self) -> str | None:
+        """The task type of the step; ``None`` if it has none."""
+        return self._step.task_type or None
+
+    @property
+    def queue(self) -> str:
+        """The queue that the step waited in."""
+        return self._step.queue
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of the step."""
+        return labels_of(self._step.labels)
 
     @property
     def cancelled(self) -> bool:

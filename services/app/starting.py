@@ -13,12 +13,15 @@ from fleet_q.core.pod import PodDescription
 from fleet_q.core.ports import Store
 from fleet_q.core.routing import Routes, named
 from fleet_q.core.schedules import Definition
+from fleet_q.core.worker.observer import Observer
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.app.version import app_version, installed_version
+from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.by_hand import PodByHand
 from fleet_q.services.worker.careful_log import CarefulLogger
+from fleet_q.services.worker.hook_observer import HookObserver, WatchedAttempt, WatchedAttempts
 from fleet_q.services.worker.pod_thread import Pod
 from fleet_q.services.worker.runners import Runners
 
@@ -40,6 +43,8 @@ def start_pod(
     pod_id = settings.pod_id or new_pod_id()
     store, is_own = connection.open_for(pod_id)
     count = slots(settings.max_parallelism, settings.capacity_threshold)
+    watched = WatchedAttempts()
+    observers = _observers(registry, pod_id, loop, watched)
 
     def new_functions(pod: Pod) -> Runners:
         return Runners(
@@ -53,6 +58,7 @@ def start_pod(
             pod_id=pod_id,
             settings=settings,
             record_start=None if pod.starts is None else pod.starts.add,
+            new_attempt=partial(WatchedAttempt, watched) if observers else Attempt,
         )
 
     queues = settings.queues or None
@@ -66,6 +72,7 @@ def start_pod(
         describe=lambda: _description(connection, count, registry.routes(queues)),
         closes_store=is_own,
         declared=declared,
+        observers=observers,
     )
     work = f"{count} slots, task types: {registry.described()}"
     if queues is not None:
@@ -75,10 +82,14 @@ def start_pod(
 
 
 def start_pod_by_hand(
-    connection: Connection, most: int, routes: Routes, pod_id: str | None = None
+    connection: Connection,
+    registry: Registry,
+    most: int,
+    routes: Routes,
+    pod_id: str | None = None,
 ) -> PodByHand:
     """Start a pod whose steps callers take, those that ``routes`` serve, at most ``most`` at once.
-    It gets a new id by default.
+    It calls the hooks of ``registry``, and gets a new id by default.
 
     Raises what opening the store and starting the pod raise.
     """
@@ -92,11 +103,23 @@ def start_pod_by_hand(
         routes=routes,
         describe=lambda: _description(connection, most, routes),
         closes_store=is_own,
+        observers=_observers(registry, pod_id, None, WatchedAttempts()),
     )
     queues, types = routes.queues or ("all",), routes.task_types or ("all",)
     work = f"up to {most} steps by hand, task types: {named(types)}"
     _start(pod, connection, store, is_own, f"{work}, queues: {', '.join(queues)}")
     return pod
+
+
+def _observers(
+    registry: Registry,
+    pod_id: str,
+    loop: asyncio.AbstractEventLoop | None,
+    watched: WatchedAttempts,
+) -> list[Observer]:
+    if registry.hooks.is_empty:
+        return []
+    return [HookObserver(pod_id, registry.hooks, loop, watched)]
 
 
 def _description(connection: Connection, count: int, routes: Routes) -> PodDescription:

@@ -22,6 +22,8 @@ from fleet_q.services.app.callables import (
 )
 from fleet_q.services.app.codec import Codec
 from fleet_q.services.app.context import PermanentFailure, RunningApp
+from fleet_q.services.app.hooks import Hooks
+from fleet_q.services.app.middleware import Around, Middleware
 from fleet_q.services.app.origin import Origin, check_findable, origin
 from fleet_q.services.app.retries import Retries
 from fleet_q.services.app.submitter import NewStep, SubmitOptions, Submitter, SubmittingApp
@@ -54,6 +56,10 @@ class App(SubmittingApp, RunningApp, Protocol):
     @property
     def url(self) -> str | None:
         """The URL of the app's store, or ``None`` if other processes cannot open it."""
+
+    @property
+    def around(self) -> Middleware:
+        """The middleware of the app."""
 
     def wait(self, step_id: str, timeout: float | None) -> StepView:
         """Wait until a step is final; return it."""
@@ -104,6 +110,8 @@ class Task(Generic[P, R]):
             raise InvalidInput(f"{what}: {error}") from None
         self.name = name
         self.function = function
+        self.called: Callable[..., Any] = function
+        """What steps call: the function, with the app's middleware round it."""
         self.max_retries = max_retries
         self.timeout = timeout
         self.retries = retries
@@ -199,7 +207,7 @@ class Task(Generic[P, R]):
         except (msgspec.MsgspecError, RecursionError) as error:
             raise _no_object(error) from None
         if self.name is None:  # the executor
-            return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
+            return lambda: self.called(_as_row(step, payload))
         try:
             payload.pop(TASK_TYPE, None)
             if ARGUMENTS in payload:
@@ -207,7 +215,7 @@ class Task(Generic[P, R]):
             arguments = self._arguments.from_json(payload)
         except InvalidInput as error:
             raise PermanentFailure(f"task {self.name!r}: {error}") from None
-        return partial(self.function, **arguments)
+        return partial(self.called, **arguments)
 
     def result_to_json(self, result: Any) -> Any:
         """Return what the function returned as JSON values, if its annotation tells how. Raises
@@ -242,11 +250,14 @@ class Registry:
     def __init__(self) -> None:
         self._tasks: dict[str, Task[Any, Any]] = {}
         self.fallback: Task[Any, Any] | None = None
+        self.hooks = Hooks()
+        self.middleware = Middleware()
         self._routes: Routes | None = None
 
     def add(self, task: Task[Any, Any]) -> None:
         """Register ``task``; :class:`InvalidInput` if its name is taken."""
         self._routes = None
+        task.called = self.middleware.round(task.function)
         if task.name is None:
             if self.fallback is not None:
                 raise InvalidInput("the app already has an executor; register a task instead")
@@ -255,6 +266,12 @@ class Registry:
         if task.name in self._tasks:
             raise InvalidInput(f"task type {task.name!r} already has a function; choose another")
         self._tasks[task.name] = task
+
+    def add_middleware(self, around: Around) -> None:
+        """Call ``around`` round the functions of all tasks. Raises :class:`InvalidInput`."""
+        self.middleware.add(around)
+        for task in [*self._tasks.values(), *([self.fallback] if self.fallback else [])]:
+            task.called = self.middleware.round(task.function)
 
     def routes(self, queues: tuple[str, ...] | None) -> Routes:
         """Which steps of these queues (``None``: all) have a function here."""

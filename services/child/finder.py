@@ -38,6 +38,19 @@ class Finder:
 
     def _find(self, address: Address) -> Task[Any, Any]:
         app = self._app(address)
+        for module in address.around_modules:
+            self._import(module)
+        found = app.around.names() if app is not None else ()
+        if found != address.around:
+            raise NotFound(
+                f"task {address.task!r}: a process finds other middleware ({_listed(found)}) than"
+                f" the pod has ({_listed(address.around)}); make the app and add the middleware at"
+                " the top of a module, neither in a function nor under"
+                ' if __name__ == "__main__"'
+            )
+        return self._task_in(app, address)
+
+    def _task_in(self, app: FleetQ | None, address: Address) -> Task[Any, Any]:
         if app is not None:
             self._on_app(app, address)
             task = app.registered(address.task)
@@ -76,7 +89,9 @@ class Finder:
         if app is None:
             app = FleetQ()
             self._on_app(app, address)
-        return Task(app, address.task, task_function, max_retries=None, timeout=None, process=False)
+        task = Task(app, address.task, task_function, max_retries=None, timeout=None, process=False)
+        task.called = app.around.round(task.function)
+        return task
 
     def _import(self, module: str) -> Any:
         if module != MAIN:
@@ -84,3 +99,7 @@ class Finder:
         spawn.prepare(self._main)
         self._main = {}
         return sys.modules.get(MAIN_IN_CHILD)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fleet_q.services.app.claimed_step import ClaimedStep
     from fleet_q.services.app.consumer import AsyncConsumer, Consumer
     from fleet_q.services.app.context import PermanentFailure, Snooze, StepContext, current_step
+    from fleet_q.services.app.hooks import HookEvent
     from fleet_q.services.app.search import StepRow, StepsView
     from fleet_q.services.app.settings import Settings
     from fleet_q.services.app.submitter import NewStep
@@ -75,6 +76,7 @@ _MODULES: Final = {
         "StepContext",
         "current_step",
     ),
+    "fleet_q.services.app.hooks": ("HookEvent",),
     "fleet_q.services.app.search": ("StepRow", "StepsView"),
     "fleet_q.services.app.settings": ("Settings",),
     "fleet_q.services.app.submitter": ("NewStep",),
@@ -104,6 +106,7 @@ __all__ = [
     "EventView",
     "FleetQ",
     "FleetQError",
+    "HookEvent",
     "IllegalTransition",
     "InvalidInput",
     "LastStepNotEnded",

@@ -39,6 +39,9 @@ class Attempt:
         runner gives every attempt a context of its own."""
         current.set(self.context)
 
+    def began(self) -> None:
+        """The function begins in a child process."""
+
     def succeeded(self, result: Any) -> Outcome:
         """The outcome of a function that returned ``result``."""
         try:

@@ -18,6 +18,7 @@ from fleet_q.core.retry import MICROS
 from fleet_q.core.routing import Routes
 from fleet_q.core.step import Outcome, Release, Step, is_late
 from fleet_q.core.worker.functions import Claim
+from fleet_q.core.worker.observer import Observer
 from fleet_q.services.app.description import message_of
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.worker.pod_log import PodLog
@@ -311,6 +312,7 @@ class PodByHand(Pod):
         routes: Routes,
         describe: Callable[[], PodDescription],
         closes_store: bool,
+        observers: Sequence[Observer] = (),
     ) -> None:
         super().__init__(
             pod_id,
@@ -322,6 +324,7 @@ class PodByHand(Pod):
             routes=lambda: routes,
             describe=describe,
             closes_store=closes_store,
+            observers=observers,
         )
         self.when_ended(self.steps.on_ended)
 

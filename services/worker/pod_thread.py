@@ -24,6 +24,7 @@ from fleet_q.core.schedules import Definition
 from fleet_q.core.step import Fail
 from fleet_q.core.worker.functions import Functions
 from fleet_q.core.worker.machine import PodMachine
+from fleet_q.core.worker.observer import Observer, Observers
 from fleet_q.core.worker.program import Message, PodProgram, Program, Wait
 from fleet_q.services.app.description import message_of
 from fleet_q.services.app.ids import new_token
@@ -47,7 +48,7 @@ class Pod:
     ``new_functions`` makes what runs them, given the pod, and ``new_log`` what its events are
     reported to. ``loop`` is the event loop that runs async functions, if the pod has one.
     ``most_by_hand``, ``routes`` and ``describe``: see :class:`PodMachine`. ``closes_store`` tells
-    whether the pod closes the store when it ends.
+    whether the pod closes the store when it ends. Its events are reported to ``observers``, too.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Pod:
         describe: Callable[[], core.PodDescription | None] = lambda: None,
         closes_store: bool = False,
         declared: Sequence[Definition] = (),
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.pod_id = pod_id
         self.grace = settings.shutdown_grace
@@ -92,10 +94,11 @@ class Pod:
         """Send a message to the pod's loop. Can be called from any thread."""
         self._functions = new_functions(self)
         self._log = new_log(pod_id)
+        self._observer = Observers([self._log, *observers]) if observers else self._log
         self._program = PodProgram(
             self.machine,
             self._functions,
-            self._log,
+            self._observer,
             clock=time.monotonic,
             new_queue=SqliteRecoveryQueue,
             traits=store.traits,
@@ -194,6 +197,7 @@ class Pod:
                 log.exception(
                     "closing the functions or the store failed", extra={"pod": self.pod_id}
                 )
+            self._observer.close()
             wait_for_handlers()
             self.ended.set()
             self._call_end_callbacks()

@@ -47,8 +47,10 @@ class Runners:
         pod_id: str,
         settings: Settings,
         record_start: RecordStart | None = None,
+        new_attempt: Callable[[Step, RetryPolicy, int], Attempt] = Attempt,
     ) -> None:
         self._registry = registry
+        self._new_attempt = new_attempt
         self._record_start = record_start
         self._retry_policy = retry_policy
         self._on_outcome = on_outcome
@@ -73,7 +75,7 @@ class Runners:
         fails."""
         waiting: dict[Runner, list[Job]] = {}
         for step in steps:
-            attempt = Attempt(step, self._retry_policy, self._max_result_bytes)
+            attempt = self._new_attempt(step, self._retry_policy, self._max_result_bytes)
             try:
                 task = self._registry.task_of(step)
             except Exception as error:

@@ -26,7 +26,8 @@ class Address(msgspec.Struct):
     """Where a task is found. ``reference`` (``module:app``) names its app; without one, the app is
     number ``number`` of those that ``module`` created. ``task_module`` registers the task.
     ``function`` (``module:name``) is used if the app lacks the task. ``store`` is the app's URL,
-    if it has one."""
+    if it has one. ``around`` are the names of the app's middleware, ``around_modules`` the modules
+    that add it."""
 
     task: str
     reference: str | None
@@ -35,6 +36,8 @@ class Address(msgspec.Struct):
     task_module: str | None
     function: str | None
     store: str | None
+    around: tuple[str, ...] = ()
+    around_modules: tuple[str, ...] = ()
 
 
 def address_of(task: Task[Any, Any]) -> Address:
@@ -48,6 +51,8 @@ def address_of(task: Task[Any, Any]) -> Address:
         task_module=task.registered_in and task.registered_in.module,
         function=_name_of(task.function),
         store=app.url,
+        around=app.around.names(),
+        around_modules=app.around.modules(),
     )
 
 

@@ -223,6 +223,7 @@ class Processes(Queue):
         def on_began() -> None:
             limit.cancel()
             self.trouble = None
+            attempt.began()
             self._report_began(job)
 
         with self._lock:
