@@ -27,7 +27,7 @@ GROUPS: Final = {
 path is an attribute of the app, not a name to import."""
 
 INTERNAL: Final = (
-    "around|bound|called|change_allowed|checked|command|encode_result|has_own_settings|leases|leasing"
+    "around|bound|change_allowed|checked|command|encode_result|has_own_settings|leases|leasing"
     "|max_checkpoint_bytes|of|payload_of|registered|report_progress|result_to_json|runs_steps"
     "|save_checkpoint|spawn_together|state|store|submit_commands|submit_together|take_children|use"
 )

@@ -110,8 +110,7 @@ class Task(Generic[P, R]):
             raise InvalidInput(f"{what}: {error}") from None
         self.name = name
         self.function = function
-        self.called: Callable[..., Any] = function
-        """What steps call: the function, with the app's middleware round it."""
+        self.called: Callable[..., Any] = function  # by steps, with the app's middleware round it
         self.max_retries = max_retries
         self.timeout = timeout
         self.retries = retries
