@@ -26,7 +26,7 @@ INTERRUPTED: Final = 128 + signal.SIGINT
 _STDOUT: Final = 1
 _STDERR: Final = 2
 
-_PODS: Final = {"worker", "serve"}
+_PODS: Final = {"worker", "serve", "dashboard"}
 """The commands that write nothing to stdout."""
 
 # Some versions of Typer depend on Click, others contain a private copy; the base class of Click's

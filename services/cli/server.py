@@ -25,7 +25,7 @@ def run_server(
     """
     with listen(host, port) as listener:
         server = serving(
-            lambda hosts: create_http(app, allowed_hosts=hosts, lease=lease),
+            lambda hosts: create_http(app, allowed_hosts=hosts, lease=lease, dashboard=True),
             app.settings,
             host,
             listener,

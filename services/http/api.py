@@ -19,6 +19,7 @@ from fleet_q.services.app.queues import QueueEventView, QueueView
 from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 from fleet_q.services.http.access import Access
 from fleet_q.services.http.base import base_http
+from fleet_q.services.http.dashboard import add_dashboard
 from fleet_q.services.http.health import HealthCheck
 from fleet_q.services.http.leases import add_leases
 from fleet_q.services.http.models import (
@@ -45,7 +46,11 @@ CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
 
 def create_http(
-    fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None, lease: bool = False
+    fleet: FleetQ,
+    *,
+    allowed_hosts: Sequence[str] | None = None,
+    lease: bool = False,
+    dashboard: bool = False,
 ) -> FastAPI:
     """Return the HTTP API of ``fleet``, whose pod runs in this process (``FleetQ.running``) or not.
 
@@ -53,13 +58,19 @@ def create_http(
     of them, as ``X-API-Key`` or as a bearer token. ``allowed_hosts`` are the hosts that requests
     may name in ``Host``; by default those of ``FLEET_Q_ALLOWED_HOSTS`` or, if it is unset, any,
     because a service that mounts the API has hosts of its own. With ``lease``, clients claim steps
-    and end them; the pod is that of ``FleetQ.leasing``.
+    and end them; the pod is that of ``FleetQ.leasing``. With ``dashboard``, there are pages for
+    browsers at ``/`` and below ``/dashboard/``.
     """
     settings = fleet.settings
     access = Access(Keys(settings.api_keys, settings.api_keys_file))
     hosts = settings.allowed_hosts or (ANY,) if allowed_hosts is None else allowed_hosts
     http = base_http(
-        settings, access, hosts, title="FLEET-Q", summary="A brokerless distributed task queue."
+        settings,
+        access,
+        hosts,
+        title="FLEET-Q",
+        summary="A brokerless distributed task queue.",
+        forms=dashboard,
     )
     _add_health(http, fleet, access)
     locked = locked_router(access)
@@ -72,6 +83,8 @@ def create_http(
         add_leases(locked, fleet)
     _add_admin(locked, fleet)
     http.include_router(locked)
+    if dashboard:
+        add_dashboard(http, fleet, access)
     return http
 
 

@@ -48,10 +48,17 @@ _MOST_PROBLEMS: Final = 10
 
 
 def base_http(
-    settings: Settings, access: Access, hosts: Sequence[str], *, title: str, summary: str
+    settings: Settings,
+    access: Access,
+    hosts: Sequence[str],
+    *,
+    title: str,
+    summary: str,
+    forms: bool = False,
 ) -> FastAPI:
     """Return an API without endpoints. It answers only requests that name one of ``hosts``, and
-    errors of FLEET-Q with the status that their type has."""
+    errors of FLEET-Q with the status that their type has. With ``forms``, it lets forms through to
+    the dashboard."""
     http = FastAPI(
         title=title,
         summary=summary,
@@ -59,7 +66,9 @@ def base_http(
         responses=described(400, *(() if ANY in hosts else (421,))),
     )
     http.add_middleware(HeadLikeGet)
-    http.add_middleware(Guard, hosts=hosts, trusted=settings.allowed_hosts, access=access)
+    http.add_middleware(
+        Guard, hosts=hosts, trusted=settings.allowed_hosts, access=access, forms=forms
+    )
     http.add_middleware(BodyLimit, most=settings.max_payload_bytes)
     for error, status in _STATUS_OF:
         http.add_exception_handler(error, _error_handler(status, access))

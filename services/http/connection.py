@@ -28,6 +28,10 @@ CLIENT_IS_DONE: Final = "client_is_done"
 """The key of an event in a request's ``scope["state"]``: the client has closed its side. It may be
 gone, or still wait for the answer; a server cannot tell."""
 
+ANSWER_MUST_END: Final = "answer_must_end"
+"""The key of an event in ``scope["state"]``: the client has closed its side, or the server stops.
+An answer that goes on for as long as its client listens ends then."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -74,6 +78,7 @@ class Connection(H11Protocol):
         self._client: asyncio.Transport
         self._closing = False
         self._client_is_done = asyncio.Event()
+        self._answer_must_end = asyncio.Event()
         self._discard_left: int | None = None
         self._stage: tuple[object, ...] = ()
         self._counted: object = None  # the request whose bytes ``_received`` counts
@@ -142,6 +147,7 @@ class Connection(H11Protocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection open if the client has sent a whole request and closed its side."""
         self._client_is_done.set()
+        self._answer_must_end.set()
         if self._closing or self.conn.their_state not in (h11.DONE, h11.MUST_CLOSE):
             return False
         self.cycle.keep_alive = False
@@ -150,9 +156,11 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         self._client_is_done.set()
+        self._answer_must_end.set()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
+        self._answer_must_end.set()
         if self._closing:
             return
         if self._stage_and_limit()[0][0] in ("head", "body"):
@@ -176,6 +184,7 @@ class Connection(H11Protocol):
         proxy in front may disagree about where that request ends.
         """
         scope["state"][CLIENT_IS_DONE] = self._client_is_done
+        scope["state"][ANSWER_MUST_END] = self._answer_must_end
         names = {name for name, _ in scope["headers"]}
         has_two_lengths = {b"content-length", b"transfer-encoding"} <= names
 

@@ -24,16 +24,25 @@ class Guard:
       probes use.
     - A request that changes something must not come from a page of another origin, except those
       of ``trusted``, and its body must be JSON, which such a page cannot send without a preflight.
+      With ``forms``, below ``/dashboard/`` it must be a form of a page of this origin; the
+      dashboard checks a token in it, too.
     - No answer may be shown in a frame: against clickjacking of the interactive documentation.
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: Sequence[str], trusted: Sequence[str], access: Access
+        self,
+        app: ASGIApp,
+        hosts: Sequence[str],
+        trusted: Sequence[str],
+        access: Access,
+        *,
+        forms: bool = False,
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._trusted = trusted
         self._access = access
+        self._forms = forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with the reason for rejecting it."""
@@ -52,11 +61,14 @@ class Guard:
 
     def _problem(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
-        is_health = scope["path"] == scope.get("root_path", "") + "/health"
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        is_health = path == "/health"
         problem = self._host_problem(headers, is_health)
         if problem is not None or scope["method"] in _READING:
             return problem
-        return self._origin_problem(headers) or self._type_problem(headers)
+        if self._forms and path.startswith("/dashboard/"):
+            return self._origin_problem(headers, ())
+        return self._origin_problem(headers, self._trusted) or self._type_problem(headers)
 
     def _host_problem(self, headers: Headers, is_health: bool) -> tuple[int, str] | None:
         if ANY in self._hosts:
@@ -70,11 +82,11 @@ class Guard:
             return None
         return 421, f"{host.name!r} is not a host of this pod: add it to FLEET_Q_ALLOWED_HOSTS"
 
-    def _origin_problem(self, headers: Headers) -> tuple[int, str] | None:
+    def _origin_problem(self, headers: Headers, trusted: Sequence[str]) -> tuple[int, str] | None:
         site = headers.get("sec-fetch-site", "none")
         if "origin" in headers:
             origin = Host.of_origin(headers["origin"])
-            if origin is not None and origin.is_among(self._trusted):
+            if origin is not None and origin.is_among(trusted):
                 return None
             is_own = origin is not None and _is_same(origin, headers.get("host", ""))
         else:

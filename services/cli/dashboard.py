@@ -1,0 +1,59 @@
+"""The command ``fleet-q dashboard``."""
+
+from __future__ import annotations
+
+import typer
+
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.cli.options import (
+    AppsStoreOption,
+    HostOption,
+    PortOption,
+    StoreOption,
+    VerboseOption,
+    check_is_shared,
+    store_of,
+)
+from fleet_q.services.cli.signals import stopping_on_signal
+from fleet_q.services.worker import logs
+
+dashboard_command = typer.Typer()
+
+
+@dashboard_command.command()
+def dashboard(
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8001,
+    store: StoreOption = None,
+    app: AppsStoreOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Show a fleet in a browser, now and as it was. It changes nothing and runs no pod.
+
+    It wakes a Snowflake warehouse only when a page is opened, or is open and something has changed.
+    """
+    url, settings = store_of(store, app)
+    check_is_shared(url)
+    fleet = FleetQ(url, settings=settings)
+    fleet.use(create=False)
+    try:
+        fleet.store.change_counter()  # a store that cannot be opened is an error now
+        logs.configure(settings)
+        from fleet_q.services.cli.serving import serving  # importing FastAPI takes half a second
+        from fleet_q.services.http.dashboard import create_dashboard_http
+        from fleet_q.services.http.listener import listen
+
+        with (
+            stopping_on_signal() as wait_for_signal,
+            listen(host, port) as listener,
+            serving(
+                lambda hosts: create_dashboard_http(fleet, hosts),
+                settings,
+                host,
+                listener,
+                exposed="read all steps",
+            ),
+        ):
+            wait_for_signal()
+    finally:
+        fleet.close()

@@ -1,0 +1,1 @@
+"""The dashboard: pages that show a fleet in a browser, now and as it was."""
