@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -21,8 +19,8 @@ from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.keys import Keys
 from fleet_q.services.app.roles import EVERYBODY, Holder
 from fleet_q.services.dashboard.forms import Form, read_form
+from fleet_q.services.dashboard.frame import Frame, Item
 from fleet_q.services.dashboard.live import Changes
-from fleet_q.services.dashboard.reads import Reads
 from fleet_q.services.dashboard.roles import path_of, role_of
 from fleet_q.services.dashboard.sessions import Sessions, is_same
 from fleet_q.services.dashboard.visit import HEADERS, Visit
@@ -31,7 +29,6 @@ from fleet_q.services.worker.careful_log import CarefulLogger
 log = CarefulLogger("fleet_q.dashboard")
 
 COOKIE: Final = "fleet_q_session"
-MOST_MESSAGES: Final = 200
 
 NOBODY: Final = Holder(None, "read")
 """Who has not signed in."""
@@ -70,15 +67,6 @@ PageFunction = Callable[[Visit], Response]
 ActionFunction = Callable[[Visit, Form], Done]
 
 
-@dataclass
-class Item:
-    """An entry of the navigation. It is marked on its page and on those ``under`` it."""
-
-    page: str
-    title: str
-    under: set[str] = field(default_factory=set)
-
-
 class Pages:
     """The pages and actions of the dashboard of ``fleet`` for the holders of ``keys``, of which
     requests may also carry one in their headers. ``read_only``: there are no actions."""
@@ -86,18 +74,13 @@ class Pages:
     def __init__(
         self, fleet: FleetQ, keys: Keys, holder_of: HolderOf, *, read_only: bool = False
     ) -> None:
-        self.fleet = fleet
+        self.frame = Frame(fleet, read_only=read_only)
         self.keys = keys
         self._holder_of = holder_of
-        self.read_only = read_only
-        self.reads = Reads(fleet)
-        self.changes = Changes(self.reads)
+        self.changes = Changes(self.frame.reads)
         self.sessions = Sessions()
-        self.navigation: list[Item] = []
         self.routes: list[BaseRoute] = []
         self._token = secrets.token_urlsafe(32)  # of forms, if there are no sessions
-        self._messages: OrderedDict[str, str] = OrderedDict()
-        self._lock = threading.Lock()
 
     def page(
         self,
@@ -122,8 +105,8 @@ class Pages:
                 return await run_in_threadpool(_read_and_show, function, visit)
 
             if title is not None:
-                self.navigation.append(Item(name, title))
-            for item in self.navigation:
+                self.frame.navigation.append(Item(name, title))
+            for item in self.frame.navigation:
                 if item.page == under:
                     item.under.add(name)
             self._add(name, show, "GET")
@@ -152,18 +135,14 @@ class Pages:
                     raise Rejected(403, f"only the role {role} may do this, and only now")
                 with acting_as(visit.viewer.actor):
                     done = await run_in_threadpool(function, visit, form)
-                self.reads.forget()
+                self.frame.reads.forget()
                 return self._after(visit, form, done)
 
-            if not self.read_only:
+            if not self.frame.read_only:
                 self._add(name, act, "POST")
             return function
 
         return add
-
-    def message(self, visit: Visit) -> str | None:
-        """What the action did that led to this page."""
-        return self._messages.get(visit.query("done") or "")
 
     def add_raw(self, name: str, endpoint: Callable[[Request], Any], method: str = "GET") -> None:
         """Add an endpoint that checks by itself who asks."""
@@ -184,17 +163,13 @@ class Pages:
         """The visit, or the way to sign in."""
         viewer = self.viewer(request)
         if viewer is not None:
-            return Visit(self, request, *viewer)
-        nobody = Visit(self, request, NOBODY, "")
+            return Visit(self.frame, request, *viewer)
+        nobody = Visit(self.frame, request, NOBODY, "")
         back = nobody.back if request.method == "GET" else None
         return to(nobody.address("sign-in", back=back or None))
 
     def _after(self, visit: Visit, form: Form, done: Done) -> Response:
-        key = secrets.token_urlsafe(8)
-        with self._lock:
-            self._messages[key] = done.message
-            if len(self._messages) > MOST_MESSAGES:
-                self._messages.popitem(last=False)
+        key = self.frame.keep_message(done.message)
         if done.page is not None:
             return to(visit.address(done.page, **(done.query or {}), done=key))
         page, query = local(form.get("back"))
@@ -229,7 +204,7 @@ class Pages:
         ):
             text = "The log of the process says why."  # the message may say where the store is
         scope = {**request.scope, "query_string": b""}  # the time may be what is wrong
-        visit = Visit(self, Request(scope), viewer, token)
+        visit = Visit(self.frame, Request(scope), viewer, token)
         return visit.render("error.html", status, title=title, text=text)
 
 

@@ -16,14 +16,14 @@ def add_session(pages: Pages) -> None:
     """Add the pages to sign in and out."""
 
     async def sign_in(request: Request) -> Response:
-        visit = Visit(pages, request, NOBODY, "")
+        visit = Visit(pages.frame, request, NOBODY, "")
         back = request.query_params.get("back", "")
         if not pages.keys or pages.viewer(request) is not None:
             return _back(visit, back)
         return await _form(visit, back)
 
     async def check(request: Request) -> Response:
-        visit = Visit(pages, request, NOBODY, "")
+        visit = Visit(pages.frame, request, NOBODY, "")
         form = await read_form(request)
         back = form.get("back") or ""
         holder = pages.keys.holder((form.get("key") or "").strip())
@@ -46,7 +46,7 @@ def add_session(pages: Pages) -> None:
         if viewer is not None and not is_same(form.get("token") or "", viewer[1]):
             raise Rejected(403, "the page is from an earlier session; reload it, and try again")
         pages.sessions.end(request.cookies.get(COOKIE, ""))
-        response = to(Visit(pages, request, NOBODY, "").address("sign-in"))
+        response = to(Visit(pages.frame, request, NOBODY, "").address("sign-in"))
         response.delete_cookie(COOKIE, path=request.scope.get("root_path", "") or "/")
         return response
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -16,10 +16,8 @@ from fleet_q.core.retry import MICROS
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.roles import Holder, Role
+from fleet_q.services.dashboard.frame import Frame
 from fleet_q.services.dashboard.render import environment, iso
-
-if TYPE_CHECKING:
-    from fleet_q.services.dashboard.pages import Pages
 
 T = TypeVar("T")
 
@@ -40,8 +38,8 @@ HEADERS: Final = {
 class Visit:
     """One request of a page."""
 
-    def __init__(self, pages: Pages, request: Request, viewer: Holder, token: str) -> None:
-        self.pages = pages
+    def __init__(self, frame: Frame, request: Request, viewer: Holder, token: str) -> None:
+        self.frame = frame
         self.request = request
         self.viewer = viewer
         self.token = token
@@ -56,12 +54,12 @@ class Visit:
     @property
     def fleet(self) -> FleetQ:
         """The app with which actions change things; it wakes the pod."""
-        return self.pages.fleet
+        return self.frame.fleet
 
     @property
     def reader(self) -> FleetQ:
         """The app with which pages read, by a connection of their own."""
-        return self.pages.reads.fleet
+        return self.frame.reads.fleet
 
     @property
     def may_change(self) -> bool:
@@ -70,7 +68,7 @@ class Visit:
 
     def may(self, role: Role) -> bool:
         """Whether the page offers what ``role`` may do: not in the past, nor if it only shows."""
-        return not self.pages.read_only and self.at is None and self.viewer.may(role)
+        return not self.frame.read_only and self.at is None and self.viewer.may(role)
 
     def query(self, name: str) -> str | None:
         """The last value of a parameter; ``None`` if it is absent or empty."""
@@ -127,7 +125,7 @@ class Visit:
     def counter(self) -> int:
         """The change counter, as it was before the page read anything."""
         if self._counter is None:
-            self._counter = self.pages.reads.counter()
+            self._counter = self.frame.reads.counter()
         return self._counter
 
     @property
@@ -143,7 +141,7 @@ class Visit:
     def read(self, key: Hashable, read: Callable[[], T]) -> T:
         """What ``read()`` returns. If reads cost money, it is kept under ``key`` until something
         changes."""
-        value, age = self.pages.reads.kept((key, self.at), read, self.counter())
+        value, age = self.frame.reads.kept((key, self.at), read, self.counter())
         self.oldest_read = max(self.oldest_read or 0.0, age)
         return value
 
@@ -154,7 +152,7 @@ class Visit:
             url=self.url,
             address=self.address,
             viewer=self.viewer,
-            message=self.pages.message(self),
+            message=self.frame.message(self.query("done") or ""),
             **values,
         )
         return HTMLResponse(html, status, HEADERS)
