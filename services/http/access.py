@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers
-from starlette.requests import Request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
 
+from starlette.datastructures import Headers
+
+from fleet_q.services.app.acting import acting_as
 from fleet_q.services.app.keys import Keys
 from fleet_q.services.app.roles import EVERYBODY, Holder
 
-_HOLDER = "fleet_q_holder"
-"""The key of the holder in a request's ``scope["state"]``."""
+_holder: Final = ContextVar("fleet_q_holder", default=EVERYBODY)
 
 
 class Access:
@@ -50,12 +54,18 @@ class Access:
         return holder is not None and holder.sees_payloads
 
 
-def set_holder(request: Request, holder: Holder) -> None:
-    """Record who sends the request."""
-    request.scope.setdefault("state", {})[_HOLDER] = holder
+@contextmanager
+def answering(holder: Holder) -> Iterator[None]:
+    """Answer a request of ``holder`` while the body runs: what the request changes is recorded in
+    the holder's name."""
+    token = _holder.set(holder)
+    try:
+        with acting_as(holder.actor):
+            yield
+    finally:
+        _holder.reset(token)
 
 
-def holder_of(request: Request) -> Holder:
-    """Return who sends a request to an endpoint that has a role."""
-    holder: Holder = request.scope["state"][_HOLDER]
-    return holder
+def current_holder() -> Holder:
+    """Return who sends the request that is answered here; outside of requests, everybody."""
+    return _holder.get()

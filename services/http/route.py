@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Coroutine
+from functools import wraps
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -12,8 +14,8 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.convertors import Convertor, register_url_convertor
 
 from fleet_q.core.submission import MAX_DEPTH
-from fleet_q.services.app.acting import acting_as
-from fleet_q.services.http.access import Access, set_holder
+from fleet_q.services.app.hiding import without_contents
+from fleet_q.services.http.access import Access, answering, current_holder
 from fleet_q.services.http.models import described
 from fleet_q.services.http.roles import role_of
 
@@ -30,6 +32,9 @@ def locked_router(access: Access) -> APIRouter:
     if there are keys. They act in the name of the key's holder."""
 
     class Locked(APIRoute):
+        def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+            super().__init__(path, _hiding(endpoint), **options)
+
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
             assert self.methods is not None
@@ -48,8 +53,7 @@ def locked_router(access: Access) -> APIRouter:
                     raise HTTPException(
                         403, f"this needs the role {role}; the key {holder.name} has {holder.role}"
                     )
-                set_holder(request, holder)
-                with acting_as(holder.actor):
+                with answering(holder):
                     return await handle(_JsonRequest(request.scope, request.receive))
 
             return locked
@@ -59,6 +63,26 @@ def locked_router(access: Access) -> APIRouter:
         dependencies=_DESCRIBED if access else None,
         responses=described(*((401, 403, 503) if access else (503,))),
     )
+
+
+def _hiding(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the endpoint, answering holders who do not see payloads without them."""
+    if inspect.iscoroutinefunction(endpoint):
+
+        @wraps(endpoint)
+        async def hiding(*args: Any, **kwargs: Any) -> Any:
+            return _as_seen(await endpoint(*args, **kwargs))
+    else:
+
+        @wraps(endpoint)
+        def hiding(*args: Any, **kwargs: Any) -> Any:
+            return _as_seen(endpoint(*args, **kwargs))
+
+    return hiding
+
+
+def _as_seen(view: Any) -> Any:
+    return view if current_holder().sees_payloads else without_contents(view)
 
 
 class _JsonRequest(Request):

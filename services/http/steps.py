@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from pydantic import Field
 
 from fleet_q.core.lifecycle import StepStatus
@@ -15,6 +15,7 @@ from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.search import LONGEST_LIST, StepsView
+from fleet_q.services.http.access import current_holder
 from fleet_q.services.http.models import CHANGING, Id, Strict, described
 
 MOST_TEXTS: Final = 100
@@ -81,7 +82,11 @@ def add_steps(locked: APIRouter, fleet: FleetQ) -> None:
         ] = None,
     ) -> StepsView:
         """List steps, the latest submission first. A list with a `cursor` may go on, even if it has
-        fewer steps than asked for."""
+        fewer steps than asked for. To select by `key` or `label`, a key must see payloads."""
+        if (key or label) and not current_holder().sees_payloads:
+            raise HTTPException(
+                403, "this key sees no keys and labels, so it cannot select by them"
+            )
         selection = Selection(
             status=status,
             task_type=task_type,

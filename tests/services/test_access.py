@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ from starlette.testclient import TestClient
 from fleet_q import FleetQ
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.errors import InvalidInput
+from fleet_q.services.app.hiding import hidden_error
 from fleet_q.services.app.keys import Keys
 from fleet_q.services.app.roles import ROLES, Role
 from fleet_q.services.http.access import Access
@@ -25,6 +28,7 @@ from fleet_q.services.http.route import locked_router
 from fleet_q.services.http.scaler import create_scaler_http
 from fleet_q.services.scaler.scaler import Scaler
 from tests.services.conftest import QUICK
+from tests.waiting import LIMIT, wait_until
 
 KEYS: Final = tuple(f"{role.replace('+', '-')}={role}:secret-of-{role}" for role in ROLES)
 KEYED: Final = msgspec.structs.replace(QUICK, api_keys=KEYS)
@@ -280,3 +284,107 @@ def test_keys_are_in_no_text_of_their_holders() -> None:
 def test_no_pod_has_the_id_of_a_key(pod_id: str) -> None:
     with pytest.raises(InvalidInput, match="begins the names of keys"):
         msgspec.structs.replace(QUICK, pod_id=pod_id)
+
+
+SECRET: Final = "never-shown"
+
+
+@contextmanager
+def fleet_full_of_secrets() -> Iterator[tuple[FleetQ, dict[str, list[str]]]]:
+    """An app with a secret in every text that a step may contain; the ids of each parameter."""
+    app = FleetQ("memory://", settings=KEYED)
+
+    @app.task("work")
+    def work(text: str) -> None: ...
+
+    payload = {"task_type": "work", "text": SECRET}
+    labels, flow = {"who": SECRET}, app.workflow("nightly")
+    flow.chain(work.options(key=SECRET, labels=labels).step(SECRET), work.step(SECRET))
+    flow.submit()
+    app.submit(payload, unique_key=SECRET, unique_for=5)
+    app.submit(payload, unique_key=SECRET, on_conflict="replace", labels=labels)
+    app.submit_many([payload, payload])
+    app.schedules.put("nightly", payload, every=60, key=SECRET, labels=labels)
+    with app.consumer() as consumer:
+        failed, given_up, done, held = consumer.claim_steps(4, wait=LIMIT)
+        consumer.save(failed, SECRET)
+        consumer.fail_step(failed, ValueError(SECRET), permanent=True)
+        consumer.fail_step(given_up, SECRET, permanent=True)
+        consumer.complete_step(done, {SECRET: SECRET})
+        consumer.save(held, SECRET)
+        held.progress(0.5, SECRET)
+        wait_until(lambda: app.status(held.step_id).progress is not None)
+        steps = [step.step_id for step in app.steps().steps]
+        yield app, {"step_id": steps, "workflow_id": [flow.workflow_id], "name": ["nightly"]}
+
+
+def test_role_read_sees_no_contents_of_steps() -> None:
+    with fleet_full_of_secrets() as (app, ids):
+        http = TestClient(create_http(app, lease=True))
+        tokens = {
+            event.data["claim_token"]
+            for step_id in ids["step_id"]
+            for event in app.history(step_id)
+            if "claim_token" in event.data
+        }
+        shown = set()
+        for endpoint, role in ENDPOINTS.items():
+            method, path = endpoint.split()
+            if method != "GET" or role != "read":
+                continue
+            name = (re.findall("{(.*)}", path) or [""])[0]
+            for value in ids.get(name, [""]):
+                url = path.replace(f"{{{name}}}", value)
+                seen = http.get(url, headers=with_key_of("read"))
+                whole = http.get(url, headers=with_key_of("read+payloads"))
+                assert (seen.status_code, SECRET in seen.text) == (whole.status_code, False), url
+                assert not [token for token in tokens if token in seen.text], url
+                shown |= {endpoint} if SECRET in whole.text else set()
+        assert shown == {
+            "GET /status/{step_id}", "GET /steps", "GET /steps/{step_id}/history",
+            "GET /workflows/{workflow_id}", "GET /schedules", "GET /schedules/{name}/history",
+            "GET /admin/dlq",
+        }  # fmt: skip
+
+
+def test_role_read_sees_that_contents_are_hidden_and_what_is_not() -> None:
+    with fleet_full_of_secrets() as (app, ids):
+        http = TestClient(create_http(app))
+        steps = [
+            http.get(f"/status/{step_id}", headers=with_key_of("read")).json()
+            for step_id in ids["step_id"]
+        ]
+        failed = next(step for step in steps if step["traceback"])
+        assert failed["error"] == "ValueError: (hidden)"
+        assert failed["traceback"] == "(hidden)"
+        assert failed["payload"] == {"(hidden)": True}
+        assert failed["task_type"] == "work"
+        assert next(step for step in steps if step["result"])["result"] == "(hidden)"
+        assert {"fraction": 0.5, "text": "(hidden)"} in [step["progress"] for step in steps]
+        assert {"who": "(hidden)"} in [step["labels"] for step in steps]
+
+
+@pytest.mark.parametrize("condition", [{"key": SECRET}, {"label": f"who={SECRET}"}])
+def test_role_read_cannot_ask_for_contents_by_selecting_steps(condition: dict[str, str]) -> None:
+    http = TestClient(create_http(FleetQ("memory://", settings=KEYED)))
+    statuses = [
+        http.get("/steps", params=condition, headers=with_key_of(role)).status_code
+        for role in ("read", "read+payloads")
+    ]
+    assert statuses == [403, 200]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("ValueError: never-shown", "ValueError: (hidden)"),
+        ("TimeoutError", "TimeoutError: (hidden)"),
+        ("pod p died while it held the step", "pod p died while it held the step"),
+        ("parent extract failed", "parent extract failed"),
+        ("never-shown", "(hidden)"),
+        ("customer never-shown: Error", "(hidden)"),
+        ("pod p died while it held the step\nnever-shown", "(hidden)"),
+    ],
+)
+def test_hidden_error_shows_the_class_of_the_exception_only(error: str, shown: str) -> None:
+    assert hidden_error(error) == shown
