@@ -52,7 +52,8 @@ class CronCalendar:
         try:
             start = _EPOCH + after * _MICROSECOND
             shown_now = start.astimezone(zone).replace(tzinfo=None)
-            for shown in CronSim(cron, shown_now - _LONGEST_REPEAT if is_hourly else shown_now):
+            may_repeat = is_hourly and _may_repeat(start, zone)
+            for shown in CronSim(cron, shown_now - _LONGEST_REPEAT if may_repeat else shown_now):
                 times = _times_of(shown, zone) if is_hourly else [_time_of(shown, zone)]
                 later = [time for time in times if time > start]
                 if later:
@@ -75,6 +76,12 @@ def _times_of(shown: datetime, zone: ZoneInfo) -> list[datetime]:
     """When the clocks of ``zone`` show this: once, twice, or never."""
     times = {shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
     return sorted(time for time in times if time.astimezone(zone).replace(tzinfo=None) == shown)
+
+
+def _may_repeat(time: datetime, zone: ZoneInfo) -> bool:
+    """Whether the clocks of ``zone`` change around ``time``, so that they may show it twice."""
+    before, after = time - _LONGEST_REPEAT, time + _LONGEST_REPEAT
+    return before.astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset()
 
 
 def _time_of(shown: datetime, zone: ZoneInfo) -> datetime:

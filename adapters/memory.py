@@ -55,9 +55,9 @@ class MemoryStore(EventStore):
     """
 
     def __init__(self, clock: Callable[[], int] = wall_clock, intake: Intake = INTAKE) -> None:
-        database = MemoryDatabase(clock)
-        fork.register(database)
-        super().__init__(database, intake)
+        self.database = MemoryDatabase(clock)
+        fork.register(self.database)
+        super().__init__(self.database, intake)
 
 
 class MemoryDatabase:

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 
 from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.inbox import Intake
 from fleet_q.core.ports import Store
 from fleet_q.core.retry import Strategy
 from fleet_q.core.routing import Routes
@@ -29,7 +30,7 @@ from fleet_q.services.app.running import Run
 from fleet_q.services.app.schedules import Declared, Schedules, TimedOptions
 from fleet_q.services.app.search import Search
 from fleet_q.services.app.settings import Settings
-from fleet_q.services.app.starting import start_pod, start_pod_by_hand
+from fleet_q.services.app.starting import AppParts, start_pod, start_pod_by_hand
 from fleet_q.services.app.tasks import Task, check_name
 from fleet_q.services.app.workflows import Workflows
 from fleet_q.services.worker.pod_thread import Pod
@@ -322,6 +323,30 @@ class FleetQ(Queue, Search, Admin):
     def _start_running(self, loop: asyncio.AbstractEventLoop) -> Pod:
         return start_pod(self._connection, self._registry, loop, self._definitions())
 
+    @contextmanager
+    def on_store_with(
+        self, store: Callable[[Intake], Store], run: Callable[[AppParts], Run]
+    ) -> Iterator[None]:
+        """Use the open store that ``store`` makes, and the run that ``run`` makes for it, in place
+        of the app's own during the body of ``with``; for ``fleet_q.testing``. Raises
+        :class:`InvalidInput` if the app runs a pod."""
+        with self._lock:
+            before = self._connection, self._run
+            if self._run is not None and not (self._run.ended.is_set() and not self._run.is_shared):
+                raise InvalidInput("this app runs a pod, or is tested already; end that first")
+            self._connection = self._connection.on(store)
+            try:
+                parts = AppParts(self._connection, self._registry, self._definitions())
+                self._run = run(parts)
+            except BaseException:
+                self._connection, self._run = before
+                raise
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connection, self._run = before
+
     def _new_run(self, start: Callable[[], Pod]) -> Run:
         if origins.is_child:
             raise InvalidInput(
@@ -329,6 +354,8 @@ class FleetQ(Queue, Search, Admin):
                 ' runs the pod under if __name__ == "__main__"'
             )
         with self._lock:
+            if self._run is not None and self._run.is_shared:
+                return self._run
             if self._run is not None and not self._run.is_draining:
                 raise InvalidInput("this app already runs a pod; make another app for a second one")
             self._run = Run(start, previous=self._run)

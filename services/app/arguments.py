@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Optional, Unpack, get_args, get_origin
 
@@ -101,6 +102,18 @@ class Arguments:
                     arguments[name] = codec.to_json(value, name)
                     is_converted = True
         return is_converted
+
+    def some_to_json(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return some of the arguments of a submission as JSON values, or as they are if they have
+        none. Raises ``TypeError`` for one that the function does not have."""
+        self._signature.bind_partial(**arguments)
+        converted = dict(arguments)
+        for name, value in arguments.items():
+            codec = self._codecs.get(name, self._others)
+            if codec is not None:
+                with suppress(InvalidInput):
+                    converted[name] = codec.to_json(value, name)
+        return converted
 
     def from_json(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Convert the arguments of a step to what the function takes, in place.

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from fleet_q.core.errors import ClaimLost, StaleClaim
 from fleet_q.core.ports import Store
 from fleet_q.core.step import SaveCheckpoint
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.middleware import Middleware
+from fleet_q.services.app.polling import poll
 from fleet_q.services.app.queues import user
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.pod_thread import Pod
+
+T = TypeVar("T")
 
 
 class AppBase:
@@ -80,6 +86,23 @@ class AppBase:
     def _acting(self) -> str:
         """Who makes a change: the pod of this process, or else its user."""
         return user() if (pod := self.pod) is None else pod.pod_id
+
+    @property
+    def _is_tested(self) -> bool:
+        """Whether a store in memory stands in for the app's own, which no connection reaches."""
+        return self._run is not None and self._run.is_shared
+
+    def wait_until(
+        self,
+        read: Callable[[], T],
+        is_over: Callable[[T], bool],
+        timeout: float | None,
+        describe: Callable[[T], str],
+    ) -> T:
+        """Read until what was read ``is_over``; see :func:`~fleet_q.services.app.polling.poll`."""
+        if self._run is not None:
+            timeout = self._run.before_wait(timeout, lambda: is_over(read()))
+        return poll(read, is_over, timeout, describe)
 
     def _retries_of(self, task_type: str) -> int | None:
         task = self._registry.named(task_type)

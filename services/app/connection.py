@@ -85,6 +85,19 @@ class Connection:
             self._folder = current_folder()
         self._create = create
 
+    def on(self, store: Callable[[Intake], Store]) -> Connection:
+        """Return a connection with the same settings to the open store that ``store`` makes."""
+        other = Connection(None, self._settings, self._retries_of)
+        other.app_module = self.app_module
+        other._folder = self._folder
+        other._where = store(other.intake)
+        return other
+
+    @property
+    def intake(self) -> Intake:
+        """What rows of the inbox become. Reads the settings."""
+        return Intake(new_step_id, self._max_retries, self.settings.max_payload_bytes)
+
     def store(self) -> Store:
         """Return the store that the app's methods use; open it if it is not open yet."""
         with self._lock:
@@ -134,5 +147,5 @@ class Connection:
             for_pod=for_pod,
             table_prefix=self.settings.table_prefix,
             durability=self.settings.durability,
-            intake=Intake(new_step_id, self._max_retries, self.settings.max_payload_bytes),
+            intake=self.intake,
         )

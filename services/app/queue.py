@@ -14,7 +14,7 @@ from fleet_q.core.submission import TASK_TYPE, After, check_id, submission
 from fleet_q.services.app import on_connection
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import submit_all
-from fleet_q.services.app.polling import check_may_wait, poll
+from fleet_q.services.app.polling import check_may_wait
 from fleet_q.services.app.submitter import CommandOptions
 from fleet_q.services.app.views import EventView, StepView
 from fleet_q.services.app.workflow import Workflow
@@ -85,7 +85,7 @@ class Queue(AppBase):
             after=after,
             start_by=start_by,
         )
-        if connection is None:
+        if connection is None or self._is_tested:
             return self.submit_together([command])[0]
         on_connection.insert(connection, [command], self._connection)
         return command.step_id
@@ -113,7 +113,7 @@ class Queue(AppBase):
                 commands.append(self.command(payload, **options))
             except InvalidInput as error:
                 raise InvalidInput(f"payloads[{number}]: {error}") from None
-        if connection is None:
+        if connection is None or self._is_tested:
             return self.submit_commands(commands)
         on_connection.insert(connection, commands, self._connection)
         return [command.step_id for command in commands]
@@ -234,7 +234,7 @@ class Queue(AppBase):
         need the very slot that waits for it.
         """
         check_may_wait(self, f"step {step_id!r}")
-        return poll(
+        return self.wait_until(
             lambda: self.status(step_id),
             lambda step: step.is_final,
             timeout,

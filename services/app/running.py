@@ -17,6 +17,9 @@ class Run:
     """A pod from its start to its end. ``start_pod`` opens the store and starts the pod; it is
     called once the run before, ``previous``, has ended."""
 
+    is_shared = False
+    """Whether an app that is told to run a pod uses this run's instead, as in tests."""
+
     def __init__(self, start_pod: Callable[[], Pod], previous: Run | None) -> None:
         self.pod: Pod | None = None
         self.is_draining = False
@@ -68,6 +71,11 @@ class Run:
             self.ended.set()
             raise
         return await future
+
+    def before_wait(self, timeout: float | None, is_over: Callable[[], bool]) -> float | None:
+        """Called before an app waits for up to ``timeout`` seconds until something ``is_over()``;
+        returns for how long it should."""
+        return timeout
 
     def drain(self, grace: float | None = None) -> None:
         """Make the pod drain, for ``grace`` seconds or those of the settings."""

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from fleet_q.adapters.open import described
 from fleet_q.core.capacity import slots
@@ -26,6 +27,15 @@ from fleet_q.services.worker.pod_thread import Pod
 from fleet_q.services.worker.runners import Runners
 
 log = CarefulLogger("fleet_q.pod")
+
+
+class AppParts(NamedTuple):
+    """What an app makes its pod of: its store and settings, its functions, and the schedules that
+    its code declares."""
+
+    connection: Connection
+    registry: Registry
+    declared: Sequence[Definition]
 
 
 def start_pod(

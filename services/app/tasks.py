@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property, partial
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -176,6 +177,18 @@ class Task(Generic[P, R]):
         if TASK_TYPE in arguments or ARGUMENTS in arguments:
             return {TASK_TYPE: self.name, ARGUMENTS: arguments}
         return {TASK_TYPE: self.name, **arguments}
+
+    def some_as_json(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return some of the arguments of a step as JSON values, or as they are if they are none.
+        Raises ``TypeError`` for one that the function does not have."""
+        return {} if self.name is None else self._arguments.some_to_json(arguments)
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The defaults of the function's parameters, as JSON values."""
+        empty = inspect.Parameter.empty
+        parameters = self._signature.parameters.items()
+        return self.some_as_json({n: p.default for n, p in parameters if p.default is not empty})
 
     def checked(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the payload of a submission with its arguments as JSON values.

@@ -20,7 +20,7 @@ from fleet_q.core.workflows import (
     parents_first,
     shortened,
 )
-from fleet_q.services.app.polling import check_may_wait, poll
+from fleet_q.services.app.polling import check_may_wait
 from fleet_q.services.app.search import BATCH, OnBatch, Search
 from fleet_q.services.app.views import timestamp
 
@@ -150,7 +150,7 @@ class Workflows:
         """
         check_may_wait(self._app, f"workflow {workflow_id!r}")
         self._check_exists(workflow_id)
-        poll(
+        self._app.wait_until(
             lambda: self._has_steps(workflow_id, *OPEN),
             lambda has_open: not has_open,
             timeout,

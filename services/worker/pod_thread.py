@@ -47,8 +47,9 @@ class Pod:
 
     ``new_functions`` makes what runs them, given the pod, and ``new_log`` what its events are
     reported to. ``loop`` is the event loop that runs async functions, if the pod has one.
-    ``most_by_hand``, ``routes`` and ``describe``: see :class:`PodMachine`. ``closes_store`` tells
-    whether the pod closes the store when it ends. Its events are reported to ``observers``, too.
+    ``most_by_hand``, ``routes``, ``describe`` and ``chance``: see :class:`PodMachine`.
+    ``closes_store`` tells whether the pod closes the store when it ends. Its events are reported to
+    ``observers``, too. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(
@@ -66,8 +67,11 @@ class Pod:
         closes_store: bool = False,
         declared: Sequence[Definition] = (),
         observers: Sequence[Observer] = (),
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.pod_id = pod_id
+        self._clock = clock
         self.grace = settings.shutdown_grace
         self.loop = loop
         self.ended = threading.Event()
@@ -79,7 +83,7 @@ class Pod:
             pod_id,
             settings,
             new_id=new_token,
-            chance=random.random,
+            chance=chance,
             traits=store.traits,
             most_by_hand=most_by_hand,
             routes=routes,
@@ -99,7 +103,7 @@ class Pod:
             self.machine,
             self._functions,
             self._observer,
-            clock=time.monotonic,
+            clock=clock,
             new_queue=SqliteRecoveryQueue,
             traits=store.traits,
             starts=starts,
@@ -108,7 +112,7 @@ class Pod:
             calendar=CALENDAR,
             declared=declared,
         )
-        self._last_result_at = time.monotonic()
+        self._last_result_at = self._clock()
         self._thread = threading.Thread(target=self._run, name=f"fleet-q-{pod_id}", daemon=True)
 
     @property
@@ -128,7 +132,7 @@ class Pod:
         """Stop claiming, let running functions finish for ``grace`` seconds, release the other
         steps and leave. ``None`` stands for ``FLEET_Q_SHUTDOWN_GRACE``. A second call can only
         shorten the grace."""
-        self.tell(partial(self.machine.drain, time.monotonic(), grace))
+        self.tell(partial(self.machine.drain, self._clock(), grace))
 
     def stay_with_the_parent(self) -> None:
         """Mark this copy of the pod, in a forked process, as ended, and keep its objects alive:
@@ -155,7 +159,7 @@ class Pod:
         recover dead pods' steps."""
         if self.ended.is_set() or not self._thread.is_alive():
             return "the pod is not running" if self.error is None else str(self.error)
-        silence = time.monotonic() - self._last_result_at
+        silence = self._clock() - self._last_result_at
         if silence >= self._settings.dead_pod_threshold:
             return f"the store has not answered for {silence:.0f} s"
         unexpected = self._program.unexpected
@@ -177,7 +181,7 @@ class Pod:
         self, step_id: str, claim_token: str, timeout: float, on_timeout: Fail | None
     ) -> None:
         """Start the timeout of a function, in seconds. Called from any thread."""
-        now = time.monotonic()
+        now = self._clock()
         began = partial(self.machine.began, step_id, claim_token, timeout, now, on_timeout)
         self.tell(began)
 
@@ -215,10 +219,10 @@ class Pod:
             while True:
                 try:
                     if isinstance(command, Wait):
-                        result = self._wait(command.until - time.monotonic())
+                        result = self._wait(command.until - self._clock())
                     else:
                         result = command.on(self._store)
-                        self._last_result_at = time.monotonic()
+                        self._last_result_at = self._clock()
                 except BaseException as error:
                     command = program.throw(error)
                 else:
