@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from fleet_q.core.activity import ActivityPage
+from fleet_q.core.attempts import AttemptList
 from fleet_q.core.dependencies import parents_of
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake, step_of_row
@@ -226,6 +228,32 @@ class EventStore:
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         with self._database.snapshot() as tx:
             yield from tx.pod_history(pod_id)
+
+    def pod_events(self) -> Iterator[PodEvent]:
+        with self._database.snapshot() as tx:
+            yield from tx.pod_events()
+
+    def queue_events(self) -> list[QueueEvent]:
+        with self._database.read() as tx:
+            return list(tx.queue_events())
+
+    def schedule_events(self) -> list[ScheduleEvent]:
+        with self._database.read() as tx:
+            return list(tx.schedule_events())
+
+    def steps_at(
+        self, moment: int, step_filter: StepFilter, limit: int, cursor: str | None = None
+    ) -> StepList:
+        with self._database.snapshot() as tx:
+            return tx.steps_at(moment, step_filter, limit, cursor)
+
+    def activity(self, since: int, until: int, cursor: str | None = None) -> ActivityPage:
+        with self._database.snapshot() as tx:
+            return tx.activity(since, until, cursor)
+
+    def attempts(self, since: int, until: int, limit: int) -> AttemptList:
+        with self._database.snapshot() as tx:
+            return tx.attempts(since, until, limit)
 
     def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
         with self._database.snapshot() as tx:

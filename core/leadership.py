@@ -16,9 +16,13 @@ def live_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
 def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
     """The leader: the oldest live pod that is up, or else the oldest that is asleep. ``None`` if
     there is neither."""
-    candidates = (
-        pod for pod in pods if pod.status in ("up", "asleep") and pod.is_live(at, dead_after)
-    )
+    return leads_by_log(pod for pod in pods if pod.is_live(at, dead_after))
+
+
+def leads_by_log(pods: Iterable[Pod]) -> Pod | None:
+    """The leader of pods that were folded from their log, which has no heartbeats: all that are not
+    down count as live."""
+    candidates = (pod for pod in pods if pod.status in ("up", "asleep"))
     return min(candidates, key=lambda pod: (pod.status == "asleep", seniority(pod)), default=None)
 
 

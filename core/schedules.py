@@ -286,6 +286,13 @@ def with_bookkeeping(folded: Schedule, row: Schedule | None) -> Schedule:
     )
 
 
+def at_moment(
+    folded: Schedule, next_ts: int | None, last_ts: int | None, last_step_id: str | None
+) -> Schedule:
+    """The folded schedule of a moment, with what is known of its bookkeeping then."""
+    return replace(folded, next_ts=next_ts, last_ts=last_ts, last_step_id=last_step_id)
+
+
 def next_time(schedule: Schedule, after: int, calendar: Calendar) -> int | None:
     """The first time of the schedule after this one; ``None``: there is none."""
     if schedule.every is not None:

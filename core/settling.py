@@ -8,11 +8,11 @@ from fleet_q.core import dependencies
 from fleet_q.core.changes import Changes
 from fleet_q.core.dependencies import Dependency
 from fleet_q.core.lifecycle import FINAL, STEP, StepStatus
-from fleet_q.core.ports import Transaction
+from fleet_q.core.past_reads import PastReads
 from fleet_q.core.step import Cancel, Change, MakeReady, Replay, Restore, Step, Submit
 
 
-class Settling(Transaction):
+class Settling(PastReads):
     """Implements what a transaction does with dependencies. An override must have the same
     result."""
 

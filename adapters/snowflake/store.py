@@ -31,8 +31,10 @@ from fleet_q.adapters.snowflake.stats import to_stats
 from fleet_q.adapters.snowflake.submit import submit
 from fleet_q.adapters.snowflake.sync import Sync
 from fleet_q.adapters.snowflake.traits import TRAITS
-from fleet_q.core import search, workflows
+from fleet_q.core import activity, attempts, past, search, workflows
 from fleet_q.core import step as steps
+from fleet_q.core.activity import ActivityPage
+from fleet_q.core.attempts import AttemptList
 from fleet_q.core.dependencies import parents_of
 from fleet_q.core.errors import StaleClaim
 from fleet_q.core.events import PodEvent, StepEvent
@@ -327,6 +329,35 @@ class SnowflakeStore:
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         return map(rows.to_pod_event, self.session.stream("pod_history", pod_id=pod_id))
+
+    def pod_events(self) -> Iterator[PodEvent]:
+        return map(rows.to_pod_event, self.session.stream("pod_events"))
+
+    def queue_events(self) -> list[QueueEvent]:
+        return [rows.to_queue_event(row) for row in self._calls.query("queue_events")]
+
+    def schedule_events(self) -> list[ScheduleEvent]:
+        return [rows.to_schedule_event(row) for row in self._calls.query("schedule_events")]
+
+    def steps_at(
+        self, moment: int, step_filter: StepFilter, limit: int, cursor: str | None = None
+    ) -> StepList:
+        found = past.steps_at(self.step_events(), moment)
+        return past.list_of(found, self._now(), step_filter, limit, cursor)
+
+    def activity(self, since: int, until: int, cursor: str | None = None) -> ActivityPage:
+        return activity.page_of(self.step_events(), self._by_id(), self._now(), since, until)
+
+    def attempts(self, since: int, until: int, limit: int) -> AttemptList:
+        found = attempts.attempts_of(self.step_events(), self._by_id())
+        overlapping = (each for each in found if each.overlaps(since, until))
+        return attempts.list_of(overlapping, self._now(), limit)
+
+    def _by_id(self) -> dict[str, Step]:
+        return by_id(list(self.session.stream("all_steps")))
+
+    def _now(self) -> int:
+        return self.pods().at
 
     def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
         return log_page(self._calls, selected, limit, cursor)

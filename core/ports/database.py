@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from fleet_q.core.activity import ActivityPage
+from fleet_q.core.attempts import AttemptList
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.dependencies import Dependency, Dependent
 from fleet_q.core.events import PodEvent, StepEvent
@@ -164,6 +166,17 @@ class Transaction(Protocol):
 
     def log(self, selected: LogFilter, limit: int, cursor: str | None) -> LogPage:
         """See :meth:`Store.log`."""
+
+    def steps_at(
+        self, moment: int, step_filter: StepFilter, limit: int, cursor: str | None
+    ) -> StepList:
+        """See :meth:`Store.steps_at`."""
+
+    def activity(self, since: int, until: int, cursor: str | None) -> ActivityPage:
+        """See :meth:`Store.activity`."""
+
+    def attempts(self, since: int, until: int, limit: int) -> AttemptList:
+        """See :meth:`Store.attempts`."""
 
     def statuses(self, step_ids: Sequence[str]) -> dict[str, StepStatus]:
         """The statuses of the steps with these ids, by id; ids without a step are omitted."""

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import msgspec
 
+from fleet_q.core.activity import ActivityPage
+from fleet_q.core.attempts import AttemptList
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.log import LogFilter, LogPage
@@ -222,6 +224,30 @@ class Store(Protocol):
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         """The events of a pod in order."""
+
+    def pod_events(self) -> Iterator[PodEvent]:
+        """All pod events, ordered by id and version, read from one snapshot."""
+
+    def queue_events(self) -> list[QueueEvent]:
+        """All changes of queues' limits, ordered by name and version."""
+
+    def schedule_events(self) -> list[ScheduleEvent]:
+        """All changes of schedules, ordered by name and version."""
+
+    def steps_at(
+        self, moment: int, step_filter: StepFilter, limit: int, cursor: str | None = None
+    ) -> StepList:
+        """A page of the steps that a filter selects of those that existed at store time ``moment``,
+        as they were then, the latest submission first. See :meth:`list_steps`, and
+        :mod:`fleet_q.core.past`."""
+
+    def activity(self, since: int, until: int, cursor: str | None = None) -> ActivityPage:
+        """The changes of steps from store time ``since`` until before ``until``, counted. While
+        steps change, several pages are not of one moment, but have all events of the span that were
+        stored before the first was read."""
+
+    def attempts(self, since: int, until: int, limit: int) -> AttemptList:
+        """The latest ``limit`` of the attempts that overlap this span of store time."""
 
     def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
         """A page of the log in order of time: up to ``limit`` of the events that a filter selects.

@@ -1,0 +1,31 @@
+"""Default implementations of the reads of the past: they fold the whole log."""
+
+from __future__ import annotations
+
+from fleet_q.core import activity, attempts, past
+from fleet_q.core.activity import ActivityPage
+from fleet_q.core.attempts import AttemptList
+from fleet_q.core.ports import Transaction
+from fleet_q.core.search import StepFilter, StepList
+from fleet_q.core.step import Step
+
+
+class PastReads(Transaction):
+    """Implements what a transaction reads of the past. An override must have the same result."""
+
+    def steps_at(
+        self, moment: int, step_filter: StepFilter, limit: int, cursor: str | None
+    ) -> StepList:
+        found = past.steps_at(self.step_events(), moment)
+        return past.list_of(found, self.at, step_filter, limit, cursor)
+
+    def activity(self, since: int, until: int, cursor: str | None) -> ActivityPage:
+        return activity.page_of(self.step_events(), self._by_id(), self.at, since, until)
+
+    def attempts(self, since: int, until: int, limit: int) -> AttemptList:
+        found = attempts.attempts_of(self.step_events(), self._by_id())
+        overlapping = (each for each in found if each.overlaps(since, until))
+        return attempts.list_of(overlapping, self.at, limit)
+
+    def _by_id(self) -> dict[str, Step]:
+        return {step.step_id: step for step in self.all_steps()}

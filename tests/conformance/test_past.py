@@ -1,0 +1,116 @@
+"""What stores tell of the past equals what the folded log tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from fleet_q.core import activity, attempts, past
+from fleet_q.core.activity import Activity
+from fleet_q.core.attempts import Attempt
+from fleet_q.core.events import StepEvent
+from fleet_q.core.ports import Store
+from fleet_q.core.search import StepFilter, StepSummary
+from fleet_q.core.step import Step, fold
+from tests.past.histories import History
+
+from .clock import FakeClock
+from .stores import StoreKind
+
+
+@pytest.fixture(params=range(3))
+def history(
+    store: Store, kind: StoreKind, clock: FakeClock, request: pytest.FixtureRequest
+) -> History:
+    """A history of random things."""
+    history = History(store, clock, Random(request.param))
+    history.run(30 if kind.writes_are_billed else 100)
+    return history
+
+
+def events_and_steps(store: Store) -> tuple[list[StepEvent], dict[str, Step]]:
+    events = list(store.step_events())
+    by_id: dict[str, list[StepEvent]] = {}
+    for event in events:
+        by_id.setdefault(event.stream, []).append(event)
+    folded = {step_id: fold(of_step) for step_id, of_step in by_id.items()}
+    return events, {step_id: step for step_id, step in folded.items() if step is not None}
+
+
+def activity_of(store: Store, since: int, until: int) -> Counter[Activity]:
+    """The changes of all pages."""
+    found: Counter[Activity] = Counter()
+    cursor: str | None = None
+    while True:
+        page = store.activity(since, until, cursor)
+        for change in page.changes:
+            found[change._replace(number=0)] += change.number
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+def test_activity_counts_the_changes_of_a_span(store: Store, history: History) -> None:
+    events, steps = events_and_steps(store)
+    times = [seen.at for seen in history.seen]
+    for since, until in ((0, times[-1] + 1), (times[5], times[-5]), (times[8], times[8] + 1)):
+        page = activity.page_of(events, steps, 0, since, until)
+        expected = Counter({each._replace(number=0): each.number for each in page.changes})
+        assert activity_of(store, since, until) == expected
+
+
+def test_attempts_of_a_span_are_those_of_the_log(store: Store, history: History) -> None:
+    events, steps = events_and_steps(store)
+    times = [seen.at for seen in history.seen]
+    for since, until in ((0, times[-1] + 1), (times[9], times[-9])):
+        expected = [
+            each for each in attempts.attempts_of(events, steps) if each.overlaps(since, until)
+        ]
+        found = store.attempts(since, until, 1_000)
+        assert not found.is_cut
+        assert sorted(found.attempts, key=_order) == sorted(expected, key=_order)
+
+
+def _order(attempt: Attempt) -> tuple[str, int]:
+    return (attempt.step_id, attempt.claimed_ts)
+
+
+def test_latest_attempts_are_shown_if_there_are_more(store: Store, history: History) -> None:
+    whole = store.attempts(0, history.seen[-1].at + 1, 1_000)
+    cut = store.attempts(0, history.seen[-1].at + 1, 2)
+    assert cut.attempts == whole.attempts[:2]
+    assert cut.is_cut == (len(whole.attempts) > 2)
+
+
+FILTERS = [
+    StepFilter(),
+    StepFilter(statuses=("failed", "completed")),
+    StepFilter(statuses=("pending",), task_types=("load",)),
+    StepFilter(queues=("gpu",), workflow_id="flow"),
+    StepFilter(pod_id="a"),
+    StepFilter(labels=(("day", "1"),), id_prefix="0"),
+]
+
+
+@pytest.mark.parametrize("selected", FILTERS)
+def test_steps_of_a_moment_are_filtered_as_they_were(
+    store: Store, history: History, selected: StepFilter
+) -> None:
+    for seen in history.seen[10::25]:
+        expected = [
+            StepSummary.of(step)
+            for step in past.steps_at(store.step_events(), seen.at)
+            if selected.selects(step)
+        ]
+        expected.sort(key=lambda step: (step.created_ts, step.step_id), reverse=True)
+        found: list[StepSummary] = []
+        cursor: str | None = None
+        while True:
+            page = store.steps_at(seen.at, selected, 3, cursor)
+            found += page.steps
+            cursor = page.cursor
+            if cursor is None:
+                break
+        assert found == expected
