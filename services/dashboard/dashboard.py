@@ -14,8 +14,11 @@ from fleet_q.services.app.keys import Keys
 from fleet_q.services.dashboard.live import MOST_STREAMS, ChangeStream
 from fleet_q.services.dashboard.overview import add_overview
 from fleet_q.services.dashboard.pages import HolderOf, Pages
+from fleet_q.services.dashboard.queues import add_queues
 from fleet_q.services.dashboard.render import static_file
+from fleet_q.services.dashboard.schedules import add_schedules
 from fleet_q.services.dashboard.session import add_session
+from fleet_q.services.dashboard.workflows import add_workflows
 
 EndOf = Callable[[Request], asyncio.Event | None]
 """Returns the event that is set when the answer to a request must end, if the server has one."""
@@ -29,6 +32,9 @@ def dashboard_routes(
     """Return the routes of the dashboard of ``fleet``: ``/`` and those below ``/dashboard/``."""
     pages = Pages(fleet, keys, holder_of, read_only=read_only)
     add_overview(pages)
+    add_queues(pages)
+    add_workflows(pages)
+    add_schedules(pages)
     add_session(pages)
 
     async def changes(request: Request) -> Response:

@@ -27,6 +27,14 @@ PAGES: Final[Mapping[str, Role]] = {
     "POST /dashboard/cancel-step": "submit",
     "POST /dashboard/replay-step": "admin",
     "POST /dashboard/set-priority-of-step": "admin",
+    "POST /dashboard/pause-queue": "admin",
+    "POST /dashboard/resume-queue": "admin",
+    "POST /dashboard/set-queue": "admin",
+    "POST /dashboard/cancel-workflow": "submit",
+    "POST /dashboard/retry-workflow": "admin",
+    "POST /dashboard/pause-schedule": "admin",
+    "POST /dashboard/resume-schedule": "admin",
+    "POST /dashboard/trigger-schedule": "submit",
 }
 """The least role by method and path."""
 

@@ -1,0 +1,40 @@
+"""Every page of the dashboard, now and as it was: in dark and light, at three widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+from starlette.types import ASGIApp
+
+from fleet_q.services.http.api import create_http
+from tests.browser.chromium import looks
+from tests.browser.conftest import Visits
+from tests.browser.fleet import tell
+
+PAGES: Final = {
+    "overview": "./",
+    "queues": "dashboard/queues",
+    "queue": "dashboard/queue?name=mail",
+    "workflows": "dashboard/workflows",
+    "workflow": "dashboard/workflow?id=nightly-1",
+    "large-workflow": "dashboard/workflow?id=report-1",
+    "schedules": "dashboard/schedules",
+    "schedule": "dashboard/schedule?name=hourly",
+}
+
+
+@pytest.fixture(scope="module")
+def url(serve: Callable[[ASGIApp], str]) -> str:
+    return serve(create_http(tell().app, dashboard=True))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_can_be_read_by_everybody(
+    url: str, visits: Visits, name: str, pictures: Path | None
+) -> None:
+    with visits(url) as visit:
+        visit.page.goto(PAGES[name])
+        assert looks(visit.page, pictures, name) == []
