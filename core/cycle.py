@@ -29,6 +29,8 @@ class Cycle:
         self, program: Generator[StoreCall | None, Any, object], clock: Callable[[], float]
     ) -> None:
         self.next_at = clock()
+        self.result: object = None
+        """What the program has returned, once it has."""
         self._program = program
         self._clock = clock
         self._call: StoreCall | None = None
@@ -55,6 +57,7 @@ class Cycle:
             self.next_at = math.inf
             if not isinstance(error, StopIteration):
                 raise
+            self.result = error.value
             return
         self.next_at = now = self._clock()
         self._took += now - began

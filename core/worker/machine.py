@@ -125,6 +125,21 @@ class PodMachine:
         return len(self._running)
 
     @property
+    def slots(self) -> int:
+        """How many functions of the pod run at once, or how many steps its callers hold."""
+        return self._claims.slots
+
+    @property
+    def sync_took(self) -> float:
+        """Seconds that the last sync took."""
+        return self._pacing.sync_took
+
+    @property
+    def sync_waited(self) -> float:
+        """About how many seconds of that it waited for a lock."""
+        return self._pacing.waited
+
+    @property
     def failing_for(self) -> float:
         """Seconds for which the store has carried out nothing for this pod."""
         return self._backoff.failing_for

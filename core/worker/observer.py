@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from fleet_q.core.errors import IncarnationEnded
@@ -28,12 +28,30 @@ class Observer:
         recovery cycle."""
         return False
 
+    @property
+    def wants_ended(self) -> bool:
+        """Whether :meth:`on_ended` is called."""
+        return False
+
     def on_claimed(self, steps: Sequence[Step]) -> None:
         """The pod has claimed these steps and started their functions."""
 
     def on_recorded(self, outcome: Outcome, step: Step, *, refused: bool) -> None:
         """The store has recorded the outcome of an attempt at ``step``, or ``refused`` it because
         the claim no longer stood."""
+
+    def on_ended(
+        self, ended: Sequence[tuple[Outcome, Step]], refused: Collection[str], at: int
+    ) -> None:
+        """At store time ``at``, the store has recorded these outcomes of attempts, or refused those
+        of the steps with the ids ``refused``. Called once for each sync that carried any."""
+
+    def on_synced(self, seconds: float, waited: float) -> None:
+        """The store has answered a sync after so many seconds, of which about ``waited`` were spent
+        waiting for a lock."""
+
+    def on_leads(self, leads: bool) -> None:
+        """A recovery cycle has read whether the pod leads the fleet."""
 
     def on_lost(self, step: Step) -> None:
         """The claim no longer stands; the function is stopped."""
@@ -112,6 +130,10 @@ class Observers(Observer):
     @property
     def wants_unserved(self) -> bool:
         return any(observer.wants_unserved for observer in self._observers)
+
+    @property
+    def wants_ended(self) -> bool:
+        return any(observer.wants_ended for observer in self._observers)
 
 
 def _forward(name: str) -> Callable[..., None]:

@@ -62,6 +62,8 @@ class ClaimPacing:
         self._can_combine = traits.combines
         self.linger_until: float | None = None
         self.sync_took = 0.0
+        self.waited = 0.0
+        """About how many seconds of that the last sync waited for a lock."""
         self.is_contended = False
         self._fastest_exchange = math.inf
         self.began_at = 0.0
@@ -92,9 +94,10 @@ class ClaimPacing:
         fastest one is taken for the time that it waited for a lock."""
         self.sync_took = now - self._sent_at
         self.linger_until = None
+        self.waited = 0.0
         if is_representative:
             self._fastest = min(self._fastest, self.sync_took)
-            waited = self.sync_took - self._fastest
+            self.waited = waited = self.sync_took - self._fastest
             if self._can_combine and waited > CONTENDED_SHARE * self._fastest:
                 self.is_contended = True
             jitter = max(JITTER_FACTOR * waited, JITTER_DECAY * self._jitter)
@@ -104,6 +107,7 @@ class ClaimPacing:
         """A request was answered through the mailbox. If this pod served, then together with so
         many requests of ``others``; if there were none, syncs are no longer contended."""
         self.sync_took = now - self._sent_at
+        self.waited = 0.0
         self.linger_until = None
         self._fastest_exchange = min(self._fastest_exchange, self.sync_took)
         if others is not None:

@@ -26,7 +26,14 @@ from fleet_q.core.errors import (
     UnknownStoreError,
 )
 from fleet_q.core.firing import FiringStats, fire_due
-from fleet_q.core.ports import RecoveryQueue, StartRecord, StartRecords, StoreTraits, SyncRequest
+from fleet_q.core.ports import (
+    RecoveryQueue,
+    StartRecord,
+    StartRecords,
+    StoreTraits,
+    SyncRequest,
+    SyncResult,
+)
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.retry import MICROS, micros
@@ -297,7 +304,10 @@ class PodProgram:
         held.update(claimed)
         # Start functions before all else, so that a kill finds few claimed steps that never began.
         self._functions.start(steps, machine.begin_by(now), result.at / MICROS - now)
+        if observer.wants_ended:
+            self._on_ended(request.outcomes, result)
         self._on_recorded(request.outcomes, result.refused)
+        observer.on_synced(machine.sync_took, machine.sync_waited)
         for step in lost:
             observer.on_lost(step)
         for step in earlier:
@@ -318,6 +328,17 @@ class PodProgram:
             self._take_messages()
             if self._clock() >= until:
                 return
+
+    def _on_ended(self, outcomes: Iterable[Outcome], result: SyncResult) -> None:
+        held = self.held
+        ended = [
+            (outcome, step)
+            for outcome in outcomes
+            if (step := held.get(outcome.step_id)) is not None
+            and step.claim_token == outcome.claim_token
+        ]
+        if ended:
+            self._observer.on_ended(ended, result.refused, result.at)
 
     def _on_recorded(self, outcomes: Iterable[Outcome], refused: Collection[str]) -> None:
         held, observer = self.held, self._observer
@@ -395,6 +416,8 @@ class PodProgram:
                 None if error is None else self._text(error),
                 was_unavailable=isinstance(error, StoreUnavailable),
             )
+            if error is None:
+                self._observer.on_leads(bool(cycle.result))
             self._observer.on_recovery_ended(self._recovered, error)
 
     def _new_firing(self) -> Cycle:

@@ -33,6 +33,7 @@ from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.starting import AppParts, start_pod, start_pod_by_hand
 from fleet_q.services.app.tasks import Task, check_name
 from fleet_q.services.app.workflows import Workflows
+from fleet_q.services.worker.pod_metrics import PodMetrics
 from fleet_q.services.worker.pod_thread import Pod
 
 P = ParamSpec("P")
@@ -54,6 +55,7 @@ class FleetQ(Queue, Search, Admin):
         super().__init__(store, settings)
         self._lock = threading.Lock()  # guards self._run: an app runs one pod at a time
         self._leases: Leases | None = None
+        self._metrics: PodMetrics | None = None
         self._declared: list[Declared] = []
         self.reference: str | None = None
         """``module:app``, if the command line loaded the app by that name."""
@@ -268,6 +270,13 @@ class FleetQ(Queue, Search, Admin):
         leases = self._leases
         return leases if leases is not None and leases.pod is self.pod else None
 
+    def measure(self) -> PodMetrics:
+        """Return the counters of the pods that this app runs, kept from the next one that starts
+        on. ``/metrics`` serves them."""
+        if self._metrics is None:
+            self._metrics = PodMetrics()
+        return self._metrics
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Pod]:
         """Run a pod while the body of ``async with app.running():`` runs; also as a lifespan.
@@ -311,8 +320,11 @@ class FleetQ(Queue, Search, Admin):
 
     def _start_leasing(self, routes: Routes) -> Pod:
         settings = self.settings
+        metrics = self._metrics
+        if metrics is not None:
+            metrics.is_by_hand = True
         pod = start_pod_by_hand(
-            self._connection, self._registry, MOST_CLAIMED, routes, settings.pod_id
+            self._connection, self._registry, MOST_CLAIMED, routes, settings.pod_id, metrics
         )
         endings = Endings(
             pod.steps, self._registry, pod.machine.retry_policy, settings.max_result_bytes, self
@@ -321,7 +333,7 @@ class FleetQ(Queue, Search, Admin):
         return pod
 
     def _start_running(self, loop: asyncio.AbstractEventLoop) -> Pod:
-        return start_pod(self._connection, self._registry, loop, self._definitions())
+        return start_pod(self._connection, self._registry, loop, self._definitions(), self._metrics)
 
     @contextmanager
     def on_store_with(

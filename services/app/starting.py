@@ -22,7 +22,9 @@ from fleet_q.services.app.version import app_version, installed_version
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.by_hand import PodByHand
 from fleet_q.services.worker.careful_log import CarefulLogger
+from fleet_q.services.worker.guarded_observer import Guarded, GuardedObserver
 from fleet_q.services.worker.hook_observer import HookObserver, WatchedAttempt, WatchedAttempts
+from fleet_q.services.worker.pod_metrics import PodMetrics
 from fleet_q.services.worker.pod_thread import Pod
 from fleet_q.services.worker.runners import Runners
 
@@ -43,9 +45,10 @@ def start_pod(
     registry: Registry,
     loop: asyncio.AbstractEventLoop,
     declared: Sequence[Definition] = (),
+    metrics: PodMetrics | None = None,
 ) -> Pod:
     """Start a pod that runs the functions of ``registry``, async ones on ``loop``, and puts the
-    schedules that the code has ``declared``.
+    schedules that the code has ``declared``. ``metrics`` counts what happens to it.
 
     Raises what opening the store and starting the pod raise.
     """
@@ -54,7 +57,7 @@ def start_pod(
     store, is_own = connection.open_for(pod_id)
     count = slots(settings.max_parallelism, settings.capacity_threshold)
     watched = WatchedAttempts()
-    observers = _observers(registry, pod_id, loop, watched)
+    observers = _observers(registry, pod_id, loop, watched, metrics)
 
     def new_functions(pod: Pod) -> Runners:
         return Runners(
@@ -68,7 +71,8 @@ def start_pod(
             pod_id=pod_id,
             settings=settings,
             record_start=None if pod.starts is None else pod.starts.add,
-            new_attempt=partial(WatchedAttempt, watched) if observers else Attempt,
+            new_attempt=Attempt if registry.hooks.is_empty else partial(WatchedAttempt, watched),
+            on_used=None if metrics is None else Guarded(metrics.on_used),
         )
 
     queues = settings.queues or None
@@ -97,9 +101,11 @@ def start_pod_by_hand(
     most: int,
     routes: Routes,
     pod_id: str | None = None,
+    metrics: PodMetrics | None = None,
 ) -> PodByHand:
     """Start a pod whose steps callers take, those that ``routes`` serve, at most ``most`` at once.
-    It calls the hooks of ``registry``, and gets a new id by default.
+    It calls the hooks of ``registry``, and gets a new id by default. ``metrics`` counts what
+    happens to it.
 
     Raises what opening the store and starting the pod raise.
     """
@@ -113,7 +119,7 @@ def start_pod_by_hand(
         routes=routes,
         describe=lambda: _description(connection, most, routes),
         closes_store=is_own,
-        observers=_observers(registry, pod_id, None, WatchedAttempts()),
+        observers=_observers(registry, pod_id, None, WatchedAttempts(), metrics),
     )
     queues, types = routes.queues or ("all",), routes.task_types or ("all",)
     work = f"up to {most} steps by hand, task types: {named(types)}"
@@ -126,10 +132,14 @@ def _observers(
     pod_id: str,
     loop: asyncio.AbstractEventLoop | None,
     watched: WatchedAttempts,
+    metrics: PodMetrics | None,
 ) -> list[Observer]:
-    if registry.hooks.is_empty:
-        return []
-    return [HookObserver(pod_id, registry.hooks, loop, watched)]
+    observers: list[Observer] = []
+    if metrics is not None:
+        observers.append(GuardedObserver(metrics))
+    if not registry.hooks.is_empty:
+        observers.append(HookObserver(pod_id, registry.hooks, loop, watched))
+    return observers
 
 
 def _description(connection: Connection, count: int, routes: Routes) -> PodDescription:

@@ -125,6 +125,15 @@ def serve(
 @cli.command()
 def worker(
     queues: QueuesOption = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT", help="serve /metrics for Prometheus; 0: any free port", min=0, max=65535
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(metavar="HOST", help="the address of --metrics-port")
+    ] = "127.0.0.1",
     store: StoreOption = None,
     app: AppOption = None,
     verbose: VerboseOption = False,
@@ -139,7 +148,12 @@ def worker(
         if fleet.reference is not None:
             raise InvalidInput(f"{problem}: {fleet.reference} has no task and no executor")
         raise InvalidInput(f"{problem}: name your app with --app MODULE:APP or FLEET_Q_APP")
-    run_worker(fleet)
+    if metrics_port is None:
+        run_worker(fleet)
+        return
+    from fleet_q.services.cli.server import run_measured_worker
+
+    run_measured_worker(fleet, metrics_host, metrics_port)
 
 
 @cli.command()

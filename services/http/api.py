@@ -22,6 +22,7 @@ from fleet_q.services.http.base import base_http
 from fleet_q.services.http.dashboard import add_dashboard
 from fleet_q.services.http.health import HealthCheck
 from fleet_q.services.http.leases import add_leases
+from fleet_q.services.http.metrics import add_metrics
 from fleet_q.services.http.models import (
     CHANGING,
     BatchRequest,
@@ -82,6 +83,7 @@ def create_http(
     if lease:
         add_leases(locked, fleet)
     _add_admin(locked, fleet)
+    add_metrics(locked, fleet)
     http.include_router(locked)
     if dashboard:
         add_dashboard(http, fleet, access)

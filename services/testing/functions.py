@@ -99,7 +99,8 @@ class FunctionsInTests:
     # The port of a pod's functions
 
     trouble = None
-    """See :class:`fleet_q.services.worker.pod_thread.PodFunctions`."""
+    used = 0
+    """See :class:`fleet_q.services.worker.pod_thread.PodFunctions`, for both."""
 
     should_pull = False
     """See :class:`fleet_q.core.worker.functions.Functions`, also for all methods that follow."""

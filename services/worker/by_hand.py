@@ -197,6 +197,11 @@ class StepsByHand:
     # Functions
 
     @property
+    def used(self) -> int:
+        """How many steps callers hold."""
+        return len(self._held)
+
+    @property
     def should_pull(self) -> bool:
         is_leaving = self._machine.phase == "draining"
         return any(is_leaving or call.is_over for call in self._calls)

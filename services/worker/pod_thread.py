@@ -40,6 +40,10 @@ class PodFunctions(Functions, Protocol):
     def trouble(self) -> str | None:
         """Why no waiting function can begin although slots are free; ``None`` if it can."""
 
+    @property
+    def used(self) -> int:
+        """How many slots are used."""
+
 
 class Pod:
     """A running pod. Only its own thread calls ``store``. Functions never run in that thread, so
@@ -159,13 +163,23 @@ class Pod:
         recover dead pods' steps."""
         if self.ended.is_set() or not self._thread.is_alive():
             return "the pod is not running" if self.error is None else str(self.error)
-        silence = self._clock() - self._last_result_at
+        silence = self.silent_for
         if silence >= self._settings.dead_pod_threshold:
             return f"the store has not answered for {silence:.0f} s"
         unexpected = self._program.unexpected
         if unexpected is not None:
             return f"unexpected error: {unexpected}"
         return self._functions.trouble or self.machine.trouble
+
+    @property
+    def slots_used(self) -> int:
+        """How many functions run, or how many steps callers hold."""
+        return self._functions.used
+
+    @property
+    def silent_for(self) -> float:
+        """For how many seconds the store has not answered the pod."""
+        return self._clock() - self._last_result_at
 
     @property
     def is_draining(self) -> bool:

@@ -424,7 +424,7 @@ def test_openapi_describes_every_endpoint(http: TestClient) -> None:
         "/schedules", "/schedules/{name}", "/schedules/{name}/pause", "/schedules/{name}/resume",
         "/schedules/{name}/trigger", "/schedules/{name}/next", "/schedules/{name}/history",
         "/workflows/{workflow_id}", "/workflows/{workflow_id}/cancel",
-        "/workflows/{workflow_id}/retry",
+        "/workflows/{workflow_id}/retry", "/metrics",
     }  # fmt: skip
     assert http.get("/docs").status_code == 200
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 
+from fleet_q.core.step import Step
 from fleet_q.services.worker.attempt import Attempt
 
 
@@ -18,6 +20,11 @@ class Slots:
         self._on_freed = on_freed
         self._held: set[Attempt] = set()
         self._lock = threading.Lock()
+
+    @property
+    def used(self) -> int:
+        """How many are taken."""
+        return len(self._held)
 
     def take(self, attempt: Attempt) -> bool:
         """Take a slot for ``attempt``. ``False`` if none is free."""
@@ -43,3 +50,27 @@ class Slots:
     def announce(self) -> None:
         """Call ``on_freed``: a slot that was freed unannounced may be taken."""
         self._on_freed()
+
+
+class TimedSlots(Slots):
+    """Slots that call ``on_used`` with the step and the seconds for which its attempt had one. It
+    may be called in any thread, and should not raise."""
+
+    def __init__(
+        self, limit: int, on_freed: Callable[[], None], on_used: Callable[[Step, float], None]
+    ) -> None:
+        super().__init__(limit, on_freed)
+        self._on_used = on_used
+        self._taken_at: dict[Attempt, float] = {}
+
+    def take(self, attempt: Attempt) -> bool:
+        taken = super().take(attempt)
+        if taken:
+            self._taken_at[attempt] = monotonic()
+        return taken
+
+    def free(self, attempt: Attempt, *, announce: bool = True) -> bool:
+        taken_at = self._taken_at.pop(attempt, None)
+        if taken_at is not None:
+            self._on_used(attempt.step, monotonic() - taken_at)
+        return super().free(attempt, announce=announce)

@@ -1,0 +1,1 @@
+"""What Prometheus reads: the metrics of a pod, and those of its fleet."""
