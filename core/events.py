@@ -235,8 +235,8 @@ class Event(msgspec.Struct, Generic[F], frozen=True):
     """One row of the event log.
 
     ``stream`` is the id of the step or pod, ``version`` counts from 1 without gaps within a
-    stream, ``at`` is the time by the store's clock, and ``pod_id`` is the pod that caused the event
-    (``None``: a client or an operator).
+    stream, ``at`` is the time by the store's clock, and ``pod_id`` is who caused the event: a pod,
+    or the name of a client or an operator (``None``: one without a name).
     """
 
     stream: str

@@ -65,8 +65,8 @@ class StoreTraits(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """Stores steps, pods and their events. Every call is one atomic transaction.
 
-    Ids must be valid for :func:`~fleet_q.core.submission.check_id`. ``by`` and ``pod_id`` are the
-    acting pod; ``None``: a client or an operator.
+    Ids must be valid for :func:`~fleet_q.core.submission.check_id`. ``by`` and ``pod_id`` are
+    who acts: a pod, or the name of a client or an operator; ``None``: one without a name.
 
     Any call may raise :class:`~fleet_q.core.errors.StoreUnavailable` (retry later; the call may or
     may not have taken effect) or :class:`~fleet_q.core.errors.StoreError` (do not retry).

@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from fleet_q.services.app.context import current
+
 _actor: ContextVar[str | None] = ContextVar("fleet_q_actor", default=None)
 
 
 def actor() -> str | None:
-    """Return who acts, as set by :func:`acting_as` or :func:`act_as`; ``None``: nobody is named."""
-    return _actor.get()
+    """Return who acts, as set by :func:`acting_as` or :func:`act_as`, or the pod whose function
+    runs here; ``None``: nobody is named."""
+    name = _actor.get()
+    if name is None and (step := current.get()) is not None:
+        return step.pod_id
+    return name
 
 
 @contextmanager

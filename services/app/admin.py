@@ -102,7 +102,7 @@ class Admin(AppBase):
             ),
             starts=store.starts,
             dead_after=micros(self.settings.dead_pod_threshold),
-            by=pod.pod_id if pod is not None else None,
+            by=self._acting(),
             only_as_leader=False,
             stats=stats,
         )
@@ -126,7 +126,7 @@ class Admin(AppBase):
         Returns the ids. Raises ``UnknownStep``, or ``IllegalTransition`` for another status.
         """
         ids = list(dict.fromkeys(check_id(step_id, "step_id") for step_id in step_ids))
-        replayed = [step.step_id for step in self.store.replay(ids)]
+        replayed = [step.step_id for step in self.store.replay(ids, self._acting())]
         self._work_arrived()
         return replayed
 
@@ -141,7 +141,7 @@ class Admin(AppBase):
             self._work_arrived()
             on_replayed(count)
 
-        return replay_all(self.store, on_batch)
+        return replay_all(self.store, on_batch, self._acting())
 
     def prune(
         self,
@@ -175,7 +175,7 @@ class Admin(AppBase):
                 statuses=statuses_to_prune(failed=failed),
                 archive=archive_file,
                 dry_run=dry_run,
-                by=pod.pod_id if (pod := self.pod) is not None else None,
+                by=self._acting(),
             )
             run_prune(store, Cycle(cycle, time.monotonic), on_batch)
         return stats

@@ -8,6 +8,7 @@ from typing import TypeVar
 from fleet_q.core.errors import ClaimLost, StaleClaim
 from fleet_q.core.ports import Store
 from fleet_q.core.step import SaveCheckpoint
+from fleet_q.services.app.acting import actor
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.middleware import Middleware
 from fleet_q.services.app.polling import poll
@@ -84,8 +85,13 @@ class AppBase:
             pod.machine.report_progress(step_id, claim_token, progress)
 
     def _acting(self) -> str:
-        """Who makes a change: the pod of this process, or else its user."""
-        return user() if (pod := self.pod) is None else pod.pod_id
+        """Who makes a change: who is named by :func:`acting_as`, or the pod of this process, or
+        else its user."""
+        return self._submitting() or user()
+
+    def _submitting(self) -> str | None:
+        """Who submits a step; ``None`` for a process without a pod, to which it costs nothing."""
+        return actor() or (None if (pod := self.pod) is None else pod.pod_id)
 
     @property
     def _is_tested(self) -> bool:

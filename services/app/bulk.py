@@ -15,10 +15,14 @@ SUBMIT_BATCH: Final = 1_000
 
 
 def submit_all(
-    store: Store, commands: Sequence[Submit], on_stored: Callable[[list[str]], object]
+    store: Store,
+    commands: Sequence[Submit],
+    on_stored: Callable[[list[str]], object],
+    by: str | None = None,
 ) -> list[str]:
     """Store steps and return their ids; of a submission with the unique key of another step, the id
-    of that. ``on_stored`` is called after each transaction with the ids of its submissions.
+    of that. ``by`` is who submits them. ``on_stored`` is called after each transaction with the
+    ids of its submissions.
 
     If a transaction fails or ``on_stored`` raises, the attribute ``stored_ids`` of the error lists
     the ids of all steps that were stored.
@@ -27,7 +31,7 @@ def submit_all(
     try:
         for batch in _batches(commands, store.traits.submission_size):
             try:
-                results = store.submit(batch)
+                results = store.submit(batch, by)
             except BaseException:
                 stored += _stored_nevertheless(store, batch)
                 raise
@@ -74,11 +78,11 @@ def _stored_nevertheless(store: Store, batch: Sequence[Submit]) -> list[str]:
         return []
 
 
-def replay_all(store: Store, on_replayed: Callable[[int], object]) -> int:
+def replay_all(store: Store, on_replayed: Callable[[int], object], by: str | None = None) -> int:
     """Replay every dead letter that exists now; return the number of steps replayed.
 
     Steps that another caller replays or prunes meanwhile are skipped. ``on_replayed`` is called
-    after each transaction with the number of its steps.
+    after each transaction with the number of its steps. ``by`` is who replays them.
     """
     replayed, before = 0, None
     while True:
@@ -86,7 +90,7 @@ def replay_all(store: Store, on_replayed: Callable[[int], object]) -> int:
         if before is None and page.steps:  # leaves out steps that fail from now on
             before = (page.steps[0].last_update_ts + 1, "")
         try:
-            count = len(store.replay([step.step_id for step in page.steps]))
+            count = len(store.replay([step.step_id for step in page.steps], by))
         except (IllegalTransition, UnknownStep):
             continue  # a step of the page is no longer a dead letter: read the page again
         replayed += count

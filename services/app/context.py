@@ -86,6 +86,11 @@ class StepContext:
         return self._step.attempt
 
     @property
+    def pod_id(self) -> str | None:
+        """The id of the pod that runs the function."""
+        return self._step.claimed_by
+
+    @property
     def task_type(self) -> str | None:
         """The task type of the step; ``None`` if it has none."""
         return self._step.task_type or None

@@ -181,13 +181,13 @@ class Queue(AppBase):
             if on_stored is not None:
                 on_stored(step_ids)
 
-        return submit_all(self.store, commands, on_batch)
+        return submit_all(self.store, commands, on_batch, self._submitting())
 
     def submit_together(self, commands: Sequence[Submit]) -> list[str]:
         """Store steps that :meth:`command` has checked in one transaction, so all of them or none;
         return their ids. Raises :class:`InvalidInput` if they are too large for the
         store."""
-        results = self.store.submit(commands)
+        results = self.store.submit(commands, self._submitting())
         self._work_arrived()
         return [result.step_id for result in results]
 
@@ -224,7 +224,7 @@ class Queue(AppBase):
         If its function runs, the pod learns of it at its next heartbeat. Raises ``UnknownStep``,
         or ``IllegalTransition`` if the step is completed or failed.
         """
-        return StepView.of(self.store.cancel(check_id(step_id, "step_id")))
+        return StepView.of(self.store.cancel(check_id(step_id, "step_id"), self._acting()))
 
     def wait(self, step_id: str, timeout: float | None = None) -> StepView:
         """Wait until a step is final; return it. Raises ``TimeoutError`` after ``timeout`` seconds.

@@ -316,7 +316,7 @@ class Schedules:
             change = write(listed, row)
             if not change.steps:
                 raise LastStepNotEnded(schedule, row.last_step_id or "", row.overlap)
-            if store.write_schedule(change):
+            if store.write_schedule(change, self._by()):
                 self._on_change()
                 return change.steps[0].step_id
         raise StoreContended(f"schedule {schedule!r} is changed by others all the time; try again")
@@ -366,7 +366,7 @@ class Schedules:
             if change is None:
                 assert row is not None
                 return ScheduleView.of(row)
-            if store.write_schedule(change):
+            if store.write_schedule(change, self._by()):
                 self._on_change()
                 return ScheduleView.of(change.after)
         raise StoreContended(f"schedule {schedule!r} is changed by others all the time; try again")

@@ -169,7 +169,7 @@ class Search(AppBase):
     def change_allowed(self, commands: Sequence[Change]) -> list[str]:
         """Carry out those of the commands, which are all alike but for the step, that the lifecycle
         allows, in one transaction. Returns the ids of the steps that changed."""
-        changed = self.store.change_allowed(commands)
+        changed = self.store.change_allowed(commands, self._acting())
         self._work_arrived()
         return changed
 

@@ -118,12 +118,14 @@ def _claimable_since(step: Step) -> int:
 
 @dataclass(frozen=True)
 class EventView:
-    """An event of a step or pod; ``data`` holds the fields that only its type has."""
+    """An event of a step or pod. ``by`` is who caused it: a pod's id, ``key:NAME`` for an API key's
+    holder, ``user@host`` for a user; ``None``: it is not known. ``data`` holds the fields that only
+    its type has."""
 
     version: int
     type: str
     at: str
-    pod_id: str | None
+    by: str | None
     data: dict[str, Any]
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from fleet_q.core.errors import FleetQError, InvalidInput
+from fleet_q.services.app.acting import acting_as
 from fleet_q.services.cli import env_file
 from fleet_q.services.cli import options as cli_options
 from fleet_q.services.cli.signals import Ended
@@ -39,7 +40,8 @@ def run(cli: typer.Typer) -> NoReturn:
     _prepare_streams()
     try:
         env_file.load(Path(".env"))
-        code = cli(standalone_mode=False)
+        with acting_as(None):
+            code = cli(standalone_mode=False)
         sys.stdout.flush()
     except typer.Exit as end:
         sys.exit(end.exit_code)

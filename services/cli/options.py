@@ -20,7 +20,9 @@ from fleet_q.adapters.open import (
     store_exists,
 )
 from fleet_q.core.errors import InvalidInput
+from fleet_q.services.app.acting import act_as
 from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.queues import user
 from fleet_q.services.app.settings import Settings, from_env
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.escapes import one_line
@@ -91,11 +93,13 @@ def pods_app(app: str | None, store: str | None, settings: Settings) -> FleetQ:
 
 
 def client(store: str | None, app: str | None = None, *, create: bool = False) -> FleetQ:
-    """Return the app of a command that reads or changes the store and exits."""
+    """Return the app of a command that reads or changes the store and exits. What it changes is
+    recorded as done by the user of this process."""
     fleet = pods_app(app, store, from_env())
     if fleet.url is None:
         raise InvalidInput(ONLY_IN_ONE_PROCESS)
     fleet.use(create=create)
+    act_as(user())
     return fleet
 
 

@@ -133,11 +133,11 @@ def _values(row: Any, columns: Sequence[str]) -> list[Any]:
 
 
 def print_events(events: Sequence[EventView]) -> None:
-    """Print each event as a line with its number, time, type and pod, and below it its data, as far
-    as it has any."""
+    """Print each event as a line with its number, time, type and who did it, and below it its data,
+    as far as it has any."""
     for event in events:
         head = [f"{event.version:<3}", _to_milliseconds(event.at), f"{event.type:<9}"]
-        out.print(Text(one_line("  ".join([*head, event.pod_id or ""]).rstrip()), style="bold"))
+        out.print(Text(one_line("  ".join([*head, event.by or ""]).rstrip()), style="bold"))
         data = {name: value for name, value in event.data.items() if value not in (None, "")}
         for name in ("available_ts", "unique_until_ts", "start_by_ts"):
             if isinstance(time := data.get(name), int):

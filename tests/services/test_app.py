@@ -67,9 +67,9 @@ def test_submit_many_stores_a_thousand_in_a_transaction(
     store = app.store
     submit = store.submit
 
-    def counted(new: Sequence[Submit]) -> list[SubmitResult]:
+    def counted(new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
         sizes.append(len(new))
-        return submit(new)
+        return submit(new, by)
 
     monkeypatch.setattr(store, "submit", counted)
     app.submit_many({"n": n} for n in range(2 * SUBMIT_BATCH + 5))

@@ -104,9 +104,9 @@ def test_workflow_of_many_steps_is_submitted_in_one_transaction(
     sizes: list[int] = []
     submit = app.store.submit
 
-    def counting(new: Sequence[Submit]) -> object:
+    def counting(new: Sequence[Submit], by: str | None) -> object:
         sizes.append(len(new))
-        return submit(new)
+        return submit(new, by)
 
     monkeypatch.setattr(app.store, "submit", counting)
     flow.submit()
@@ -121,8 +121,8 @@ def test_submission_may_be_repeated_after_an_error(
     flow.chain(work.step(), work.step())
     submit = app.store.submit
 
-    def lost(new: Any) -> Any:
-        submit(new)
+    def lost(new: Any, by: str | None) -> Any:
+        submit(new, by)
         raise StoreUnavailable("the answer was lost")
 
     with monkeypatch.context() as patch:
