@@ -18,6 +18,7 @@ from fleet_q.services.dashboard.queues import add_queues
 from fleet_q.services.dashboard.render import static_file
 from fleet_q.services.dashboard.schedules import add_schedules
 from fleet_q.services.dashboard.session import add_session
+from fleet_q.services.dashboard.steps import add_steps
 from fleet_q.services.dashboard.workflows import add_workflows
 
 EndOf = Callable[[Request], asyncio.Event | None]
@@ -32,6 +33,7 @@ def dashboard_routes(
     """Return the routes of the dashboard of ``fleet``: ``/`` and those below ``/dashboard/``."""
     pages = Pages(fleet, keys, holder_of, read_only=read_only)
     add_overview(pages)
+    add_steps(pages)
     add_queues(pages)
     add_workflows(pages)
     add_schedules(pages)

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.retry import MICROS
 from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.hiding import without_contents
 from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.roles import Holder, Role
 from fleet_q.services.dashboard.frame import Frame
@@ -144,6 +145,10 @@ class Visit:
         value, age = self.frame.reads.kept((key, self.at), read, self.counter())
         self.oldest_read = max(self.oldest_read or 0.0, age)
         return value
+
+    def shown(self, view: T) -> T:
+        """A view, or a list of views, as the viewer may see it."""
+        return view if self.viewer.sees_payloads else without_contents(view)
 
     def render(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page that a template makes of ``values``."""
