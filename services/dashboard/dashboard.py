@@ -18,6 +18,7 @@ from fleet_q.services.dashboard.queues import add_queues
 from fleet_q.services.dashboard.render import static_file
 from fleet_q.services.dashboard.schedules import add_schedules
 from fleet_q.services.dashboard.session import add_session
+from fleet_q.services.dashboard.step import add_step
 from fleet_q.services.dashboard.steps import add_steps
 from fleet_q.services.dashboard.workflows import add_workflows
 
@@ -34,6 +35,7 @@ def dashboard_routes(
     pages = Pages(fleet, keys, holder_of, read_only=read_only)
     add_overview(pages)
     add_steps(pages)
+    add_step(pages)
     add_queues(pages)
     add_workflows(pages)
     add_schedules(pages)

@@ -65,6 +65,11 @@ def pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
+def compact(value: Any) -> str:
+    """A JSON value on one line."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def anchor(text: str) -> str:
     """An id of an element, made of any text."""
     plain = re.sub("[^A-Za-z0-9]+", "-", text)[:40]
@@ -100,6 +105,7 @@ environment.filters |= {
     "duration": duration,
     "count": count,
     "pretty": pretty,
+    "compact": compact,
     "anchor": anchor,
 }
 environment.globals["fingerprint"] = _fingerprint

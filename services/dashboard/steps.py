@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Cancel, Change, Replay, Reprioritize
-from fleet_q.core.submission import MAX_PRIORITY, check_id, check_priority
+from fleet_q.core.submission import MAX_PRIORITY, check_id
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.dashboard.forms import Form
 from fleet_q.services.dashboard.pages import Done, Pages
@@ -73,7 +73,7 @@ def add_steps(pages: Pages) -> None:
             ids = [check_id(step_id, "step_id") for step_id in form.all("step_id")]
             if not ids:
                 raise InvalidInput("no step is ticked; tick those to change")
-            priority = _priority(form.get("priority")) if action == "reprioritize" else 0
+            priority = priority_of(form.get("priority")) if action == "reprioritize" else 0
             commands = [command_of(step_id, priority) for step_id in ids]
             count = len(visit.fleet.change_allowed(commands))
             rest = len(ids) - count
@@ -93,11 +93,12 @@ def _all_of(fleet: FleetQ, what: str, priority: str | None) -> Callable[..., int
         case "replay":
             return fleet.replay_steps
         case "reprioritize":
-            return partial(fleet.reprioritize_steps, _priority(priority))
+            return partial(fleet.reprioritize_steps, priority_of(priority))
     raise InvalidInput(f"{what!r} is nothing that can be done to steps")
 
 
-def _priority(text: str | None) -> int:
+def priority_of(text: str | None) -> int:
+    """The priority in a field. Raises :class:`InvalidInput`."""
     try:
         priority = int(text or "")
     except ValueError:
