@@ -8,8 +8,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
+from fleet_q.core.ports import Store
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.dashboard.reads import Reads
+from fleet_q.services.past import Past
 
 MOST_MESSAGES: Final = 200
 """How many messages are kept; the oldest is dropped."""
@@ -33,7 +35,17 @@ class Frame:
         self.reads = Reads(fleet)
         self.navigation: list[Item] = []
         self._messages: OrderedDict[str, str] = OrderedDict()
+        self._past: tuple[Store, Past] | None = None
         self._lock = threading.Lock()
+
+    @property
+    def past(self) -> Past:
+        """The past of the store, of which it keeps in memory what it has read."""
+        store = self.reads.store
+        with self._lock:
+            if self._past is None or self._past[0] is not store:
+                self._past = (store, Past(store))
+            return self._past[1]
 
     def keep_message(self, text: str) -> str:
         """Keep what an action did for the next page, and return the key of it: an address with the

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.lifecycle import STEP_STATUSES
-from fleet_q.core.ports import Store
 from fleet_q.core.search import StepFilter
 from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.search import StepRow, step_filter
 from fleet_q.services.dashboard.forms import Form
 from fleet_q.services.dashboard.visit import Visit
+from fleet_q.services.past import PastSteps
 
 SEVERAL: Final = ("status", "task_type", "queue", "key", "label")
 """The conditions that may be given several times."""
@@ -99,24 +99,26 @@ class Found:
     searched: int
 
 
-def search(
-    store: Store,
-    selected: StepFilter,
-    limit: int,
-    cursor: str | None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Found:
-    """Find up to ``limit`` steps, the latest submission first, in about ``SEARCH_WITHIN``. Raises
-    :class:`InvalidInput` for an invalid cursor."""
+def search(visit: Visit, selected: StepFilter, limit: int, cursor: str | None) -> Found:
+    """Find up to ``limit`` steps at the time of the page, the latest submission first, in about
+    ``SEARCH_WITHIN``. Raises :class:`InvalidInput` for an invalid cursor."""
     rows: list[StepRow] = []
-    searched, until = 0, clock() + SEARCH_WITHIN
+    searched, until = 0, time.monotonic() + SEARCH_WITHIN
     while True:
-        try:
-            page = store.list_steps(selected, limit - len(rows), cursor)
-        except (ValueError, OverflowError):
-            raise InvalidInput(f"{cursor!r} is no cursor of a list; open the list anew") from None
-        rows += [StepRow.of(step, page.at) for step in page.steps]
+        page = _page(visit, selected, limit - len(rows), cursor)
+        rows += page.steps
         searched += page.searched
         cursor = page.cursor
-        if cursor is None or len(rows) >= limit or clock() >= until:
+        if cursor is None or len(rows) >= limit or time.monotonic() >= until:
             return Found(rows, cursor, searched)
+
+
+def _page(visit: Visit, selected: StepFilter, limit: int, cursor: str | None) -> PastSteps:
+    if visit.at is not None:
+        return visit.past.steps(visit.at, selected, limit, cursor)
+    try:
+        page = visit.reader.store.list_steps(selected, limit, cursor)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{cursor!r} is no cursor of a list; open the list anew") from None
+    rows = [StepRow.of(step, page.at) for step in page.steps]
+    return PastSteps(rows, page.cursor, page.searched)

@@ -30,7 +30,7 @@ MOST_SHOWN: Final = 100
 @dataclass(frozen=True)
 class Relative:
     """A step that this one waits for, or that waits for this one or was spawned by it. ``status``
-    is ``None`` if it was pruned."""
+    is ``None`` if it is unknown."""
 
     step_id: str
     status: StepStatus | None
@@ -44,8 +44,15 @@ def add_step(pages: Pages) -> None:
     @pages.page("step", under="steps")
     def step(visit: Visit) -> Response:
         step_id = check_id(visit.query("id") or "", "the step's id")
-        view = visit.read(("step", step_id), lambda: visit.reader.status(step_id))
-        history = visit.read(("history", step_id), lambda: visit.reader.history(step_id))
+        at, past, reader = visit.at, visit.past, visit.reader
+        view = visit.read(
+            ("step", step_id),
+            lambda: reader.status(step_id) if at is None else past.step(step_id, at),
+        )
+        history = visit.read(
+            ("history", step_id),
+            lambda: reader.history(step_id) if at is None else past.history(step_id, at),
+        )
         parents = visit.read(("parents", step_id), lambda: _parents(visit, view))
         children = visit.read(("children", step_id), lambda: _children(visit, view))
         life = life_of(visit.shown(history), visit.at or visit.now)
@@ -84,7 +91,11 @@ _EVENTS: Final = ("cancelled", "replayed", "reprioritized")
 def _parents(visit: Visit, view: StepView) -> Sequence[Relative]:
     if not view.parents:
         return ()
-    known = visit.reader.parents(view.step_id)
+    at = visit.at
+    if at is None:
+        known = visit.reader.parents(view.step_id)
+    else:
+        known = visit.past.parents(view.step_id, at)
     return [
         Relative(
             parent_id,
@@ -100,10 +111,13 @@ def _children(visit: Visit, view: StepView) -> Sequence[Relative]:
     """The steps of its workflow that wait or waited for a step, or that it spawned."""
     if view.workflow_id is None:
         return ()
+    at = visit.at
     page = visit.reader.store.workflow_steps(view.workflow_id, MOST_SEARCHED)
     children = []
     for step in page.steps:
         kind = parents_of(step.parents).get(view.step_id)
-        if kind is not None or step.spawned_by == view.step_id:
-            children.append(Relative(step.step_id, step.status, kind, step.task_type or None))
+        is_child = kind is not None or step.spawned_by == view.step_id
+        if is_child and (at is None or step.created_ts <= at):
+            status = step.status if at is None or step.last_update_ts <= at else None
+            children.append(Relative(step.step_id, status, kind, step.task_type or None))
     return children

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Cancel, Change, Replay, Reprioritize
-from fleet_q.core.submission import MAX_PRIORITY, check_id
+from fleet_q.core.submission import MAX_PRIORITY, check_id, check_priority
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.dashboard.forms import Form
 from fleet_q.services.dashboard.pages import Done, Pages
@@ -37,7 +37,7 @@ def add_steps(pages: Pages) -> None:
         selected, cursor = selection.filter, visit.query("cursor")
         found = visit.read(
             ("steps", selected, cursor),
-            lambda: search(visit.reader.store, selected, PER_PAGE, cursor),
+            lambda: search(visit, selected, PER_PAGE, cursor),
         )
         found = Found(visit.shown(found.steps), found.cursor, found.searched)
         return visit.render(

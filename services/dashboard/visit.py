@@ -19,6 +19,7 @@ from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.roles import Holder, Role
 from fleet_q.services.dashboard.frame import Frame
 from fleet_q.services.dashboard.render import environment, iso
+from fleet_q.services.past import Past, Span
 
 T = TypeVar("T")
 
@@ -135,14 +136,21 @@ class Visit:
         return "" if self._counter is None else str(self._counter)
 
     @property
-    def span(self) -> tuple[int, int] | None:
-        """The times of the first event and of now, between which the slider moves."""
-        return None
+    def past(self) -> Past:
+        """The fleet as it was at any time."""
+        return self.frame.past
 
-    def read(self, key: Hashable, read: Callable[[], T]) -> T:
+    def span(self) -> Span | None:
+        """The times between which the slider moves; ``None`` if they cannot be read."""
+        if self._counter is None:  # it is the page of an error
+            return None
+        return self.read("span", self.past.span, at=None)
+
+    def read(self, key: Hashable, read: Callable[[], T], *, at: int | None = -1) -> T:
         """What ``read()`` returns. If reads cost money, it is kept under ``key`` until something
-        changes."""
-        value, age = self.frame.reads.kept((key, self.at), read, self.counter())
+        changes; by default, for the time of this page."""
+        at = self.at if at == -1 else at
+        value, age = self.frame.reads.kept((key, at), read, self.counter())
         self.oldest_read = max(self.oldest_read or 0.0, age)
         return value
 
