@@ -86,7 +86,7 @@ def life_of(history: Sequence[EventView], now: int) -> Life:
             checkpoint = event.data["checkpoint"]
         due = event.data.get("available_ts") or at if status == "pending" else 0
         pod_id = event.pod_id if event.type == "claimed" else pod_id
-        after = None if before is None else (at - before) / MICROS
+        after: float | None = None if before is None else (at - before) / MICROS
         moments.append(Moment(event, at, after, status, _small(event.data)))
         since = before = at
     if before is not None and status not in ("completed", "failed", "cancelled"):
