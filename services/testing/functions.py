@@ -35,12 +35,14 @@ class FunctionsInTests:
         retry_policy: RetryPolicy,
         max_result_bytes: int,
         on_outcome: Callable[[Outcome], None],
+        new_attempt: Callable[[Step, RetryPolicy, int], Attempt],
     ) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._registry = registry
         self._retry_policy = retry_policy
         self._max_result_bytes = max_result_bytes
         self._on_outcome = on_outcome
+        self._new_attempt = new_attempt
         self._waiting: list[Job] = []
         self._own_loop: LoopThread | None = None
 
@@ -107,7 +109,7 @@ class FunctionsInTests:
 
     def start(self, steps: Sequence[Step], begin_by: float, ahead: float = 0.0) -> None:
         for step in steps:
-            attempt = Attempt(step, self._retry_policy, self._max_result_bytes)
+            attempt = self._new_attempt(step, self._retry_policy, self._max_result_bytes)
             try:
                 task = self._registry.task_of(step)
             except Exception as error:

@@ -25,6 +25,7 @@ from fleet_q.services.app.running import Run
 from fleet_q.services.app.starting import AppParts
 from fleet_q.services.testing.clock import Clock
 from fleet_q.services.testing.functions import FunctionsInTests
+from fleet_q.services.worker.hook_observer import HookObserver, WatchedAttempt, WatchedAttempts
 from fleet_q.services.worker.pod_thread import Pod
 
 POD_ID: Final = "test-pod"
@@ -57,9 +58,16 @@ class PodInTests(Pod):
             prune_after=None,
         )
 
+        watched = WatchedAttempts()
+        self._hooks = HookObserver(POD_ID, registry.hooks, None, watched)
+
         def new_functions(pod: Pod) -> FunctionsInTests:
             return FunctionsInTests(
-                registry, pod.machine.retry_policy, settings.max_result_bytes, pod.tell
+                registry,
+                pod.machine.retry_policy,
+                settings.max_result_bytes,
+                pod.tell,
+                partial(WatchedAttempt, watched),
             )
 
         def describe() -> PodDescription:
@@ -74,6 +82,7 @@ class PodInTests(Pod):
             routes=lambda: registry.routes(None),
             describe=describe,
             declared=parts.declared,
+            observers=[self._hooks],
             clock=clock.seconds,
             chance=random.Random(0).random,
         )
@@ -140,6 +149,7 @@ class PodInTests(Pod):
         """End the pod, as if its process were killed."""
         self._running.close()
         self._functions.close()
+        self._hooks.close()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -167,6 +177,7 @@ class PodInTests(Pod):
     def _run_due(self) -> None:
         while True:
             self._go_on()
+            self._hooks.catch_up()  # they may submit steps
             looked = (self._virtual.now, self._memory.change_counter())
             if looked == self._looked:
                 return

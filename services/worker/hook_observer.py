@@ -148,6 +148,10 @@ class HookObserver(Observer):
         for step in steps:
             self._report("dead_letter" if step.status == "failed" else "recovered", step, None)
 
+    def catch_up(self) -> None:
+        """Wait until the hooks have been called for what has happened so far."""
+        self._thread.catch_up()
+
     def close(self) -> None:
         self._thread.close()
 

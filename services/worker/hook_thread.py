@@ -33,7 +33,7 @@ WARN_EVERY: Final = 60.0
 
 class _Call(NamedTuple):
     hooks: Sequence[Hook]
-    make: Callable[[], HookEvent]
+    make: Callable[[], HookEvent | None]
     size: int
 
 
@@ -57,7 +57,7 @@ class HookThread:
         self._running = ""
         self._thread: threading.Thread | None = None
 
-    def put(self, hooks: Sequence[Hook], make: Callable[[], HookEvent], size: int) -> None:
+    def put(self, hooks: Sequence[Hook], make: Callable[[], HookEvent | None], size: int) -> None:
         """Have ``hooks`` called with the event that ``make`` makes, of a step of so many bytes.
         Does not wait, and raises nothing."""
         if not self._admit(size):
@@ -65,6 +65,13 @@ class HookThread:
         self._queue.put(_Call(hooks, make, size))
         if self._thread is None:
             self._start()
+
+    def catch_up(self) -> None:
+        """Wait until the hooks are called for all events so far, for up to ``CLOSE_WITHIN``."""
+        if self._thread is not None:
+            called = threading.Event()
+            self.put((), called.set, 0)
+            called.wait(CLOSE_WITHIN)
 
     def close(self) -> None:
         """Wait until the hooks are called for all events so far, for up to ``CLOSE_WITHIN``."""
@@ -117,6 +124,7 @@ class HookThread:
                 try:
                     event = call.make()
                     for hook in call.hooks:
+                        assert event is not None
                         self._running = name_of(hook)
                         contextvars.Context().run(self._call, hook, event, runner, process)
                 except BaseException as error:  # of making the event, or raised by another thread

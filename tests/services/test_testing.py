@@ -16,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from fleet_q import FleetQ, InvalidInput, Settings, Snooze, create_http, current_step
+from fleet_q import FleetQ, HookEvent, InvalidInput, Settings, Snooze, create_http, current_step
 from fleet_q.testing import Fleet, fixture, isolated
 
 app = FleetQ("sqlite:////nowhere/jobs.db", settings=Settings(queues=("orders",)))
@@ -280,6 +280,28 @@ def test_step_that_submits_itself_for_ever_ends_the_drain_with_an_error(
         again.submit()
         with pytest.raises(InvalidInput, match="50 attempts"):
             fleet.drain()
+
+
+def test_hooks_have_been_called_and_their_steps_have_run_when_drain_returns() -> None:
+    hooked = FleetQ("memory://")
+    told = []
+
+    @hooked.task("break", max_retries=0)
+    def break_() -> None:
+        raise ValueError("broken")
+
+    @hooked.task("tell")
+    def tell(error: str) -> None:
+        told.append(error)
+
+    @hooked.on("dead_letter")
+    def on_dead_letter(event: HookEvent) -> None:
+        tell.submit(error=str(event.error))
+
+    with isolated(hooked) as fleet:
+        break_.submit()
+        fleet.drain()
+    assert told == ["ValueError: broken"]
 
 
 def test_function_cannot_drain(fleet: Fleet) -> None:
