@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import fields, force_setattr
 
+from fleet_q.core.durations import UNITS, parse_duration
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.retry import MAX_SNOOZES
 
@@ -24,16 +25,22 @@ SECRET: Final = frozenset({"api_keys"})
 
 Seconds = Annotated[float, Meta(gt=0, le=MAX_SECONDS)]
 SecondsOrZero = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
+DURATIONS: Final = (Seconds, SecondsOrZero, Seconds | None)
+"""The types of settings that are lengths of time."""
+
 Share = Annotated[float, Meta(gt=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 
 
 def convert_setting(name: str, value: object, kind: Any, *, strict: bool = True) -> Any:
     """Convert ``value`` to the type ``kind`` of the setting ``name``. Unless ``strict``, texts are
-    parsed as numbers. Raises :class:`InvalidInput`, which names the environment variable."""
+    parsed as numbers or lengths of time. Raises :class:`InvalidInput`, which names the environment
+    variable."""
     try:
+        if not strict and isinstance(value, str) and kind in DURATIONS and value[-1:] in UNITS:
+            value = parse_duration(value)
         return convert(value, kind, strict=strict)
-    except ValidationError as error:
+    except (ValidationError, InvalidInput) as error:
         shown = "***" if name in SECRET else repr(value)
         reason = f"must be {_choices(kind)}" if get_origin(kind) is Literal else error
         raise InvalidInput(f"{PREFIX}{name.upper()}={shown}: {reason}") from None
@@ -45,7 +52,7 @@ def _choices(kind: Any) -> str:
 
 
 class PodSettings(Struct, frozen=True, kw_only=True):
-    """The settings of a pod. All durations are in seconds.
+    """The settings of a pod. All durations are in seconds; variables may say ``10s`` or ``30d``.
 
     - ``dead_pod_threshold``: a pod that sends no heartbeat for this long is declared dead.
     - ``max_parallelism`` times ``capacity_threshold``: how many steps a pod runs at once.

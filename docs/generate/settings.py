@@ -26,7 +26,8 @@ def page() -> str:
     parts = [
         "# Settings",
         "Environment variables, or lines of a file `.env`; in Python, `Settings(...)` with the"
-        " names in small letters and without the prefix. Durations are in seconds."
+        " names in small letters and without the prefix. Durations are in seconds, or in variables"
+        " like `10s`, `5m`, `12h`, `30d`."
         " [Operating](../operating.md#settings) says what is read where.",
     ]
     for field in msgspec.structs.fields(Settings):

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
+from fleet_q.core.durations import UNITS, parse_duration
 from fleet_q.core.errors import InvalidInput
-
-_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-
-
-def parse_age(text: str) -> float:
-    """The seconds of an age like ``30d``, ``12h``, ``90m`` or ``45s``. Raises
-    :class:`InvalidInput`."""
-    match = re.fullmatch("([0-9]{1,9}(?:[.][0-9]{1,9})?)([dhms])", text)
-    if match is None:
-        raise InvalidInput(f"{text!r} is not a length of time; write 30d, 12h, 90m or 45s")
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 def parse_moment(text: str) -> datetime | timedelta:
-    """An age like ``2h``, or a time like ``2026-11-28 14:00``, which is in UTC unless it says
-    otherwise. Raises :class:`InvalidInput`."""
+    """An age like ``2h``, or a time in ISO 8601 like ``2026-11-28T14:00:00Z``, which is in UTC
+    unless it says otherwise. Raises :class:`InvalidInput`."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:
         pass
     try:
-        return timedelta(seconds=parse_age(text))
+        return timedelta(seconds=parse_duration(text))
     except (InvalidInput, OverflowError):
         raise InvalidInput(
-            f"{text!r} is no time; write 2h or 3d for how long ago, or 2026-11-28 14:00 in UTC"
+            f"{text!r} is no time; write 2h or 3d for how long ago, or 2026-11-28T14:00Z"
         ) from None
 
 
 def age(seconds: float) -> str:
     """Seconds in the largest unit of which there are at least two: ``90s``, ``12h``, ``30d``."""
-    for unit, length in _SECONDS.items():
+    for unit, length in UNITS.items():
         if seconds >= 2 * length:
             return f"{seconds // length:.0f}{unit}"
     return f"{max(0, seconds):.0f}s"

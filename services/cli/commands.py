@@ -23,6 +23,7 @@ from fleet_q.services.cli.options import (
     PortOption,
     QueuesOption,
     StoreOption,
+    TimeoutOption,
     VerboseOption,
     client,
     pods_app,
@@ -194,9 +195,7 @@ def cancel(
 @cli.command()
 def wait(
     step_id: StepId,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="fail after so long", min=0)
-    ] = None,
+    timeout: TimeoutOption = None,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,

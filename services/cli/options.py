@@ -19,6 +19,7 @@ from fleet_q.adapters.open import (
     is_shared,
     store_exists,
 )
+from fleet_q.core.durations import parse_duration
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.acting import act_as
 from fleet_q.services.app.app import FleetQ
@@ -65,6 +66,22 @@ QueuesOption = Annotated[
 HostOption = Annotated[str, typer.Option(metavar="HOST", help="the address to listen on")]
 PortOption = Annotated[
     int, typer.Option(metavar="PORT", help="the port; 0: any free one", min=0, max=65535)
+]
+DURATION: Final = "TIME"
+"""The name of a length of time in the help: ``10s``, ``5m``, ``12h``, ``30d`` or seconds."""
+
+
+def duration(text: str | float) -> float:
+    """The parser of options that are lengths of time, which also gets their defaults."""
+    try:
+        return parse_duration(text) if isinstance(text, str) else text
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(metavar=DURATION, parser=duration, help="fail after so long, such as 30s or 5m"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 VerboseOption = Annotated[

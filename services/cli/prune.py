@@ -8,10 +8,17 @@ from typing import Annotated
 import msgspec
 import typer
 
-from fleet_q.core.errors import InvalidInput
+from fleet_q.core.durations import UNITS
 from fleet_q.core.pruning import PruneStats, statuses_to_prune
-from fleet_q.services.app.moments import parse_age
-from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.options import (
+    DURATION,
+    AppOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    client,
+    duration,
+)
 from fleet_q.services.cli.output import print_json, progress, say
 from fleet_q.services.cli.signals import ending_between_transactions
 
@@ -19,17 +26,19 @@ prune_command = typer.Typer()
 
 
 def _age(text: str) -> float:
-    try:
-        return parse_age(text)
-    except InvalidInput as error:
-        raise typer.BadParameter(str(error)) from None
+    """The age of what is deleted: 30 alone could mean days."""
+    if text[-1:] not in UNITS:
+        raise typer.BadParameter(f"{text!r} needs a unit: 30d, 12h, 90m or 45s")
+    return duration(text)
 
 
 @prune_command.command()
 def prune(
     older_than: Annotated[
         float,
-        typer.Option(parser=_age, metavar="AGE", help="time since they ended: 30d, 12h, 90m, 45s"),
+        typer.Option(
+            parser=_age, metavar=DURATION, help="time since they ended: 30d, 12h, 90m, 45s"
+        ),
     ],
     archive: Annotated[
         Path | None, typer.Option(metavar="FILE.jsonl", help="append the events to this file first")

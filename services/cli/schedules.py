@@ -9,8 +9,16 @@ import typer
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.schedules import Missed, Overlap
 from fleet_q.services.app.labels import parse_labels
-from fleet_q.services.app.moments import parse_age
-from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.app.schedules import WEEK
+from fleet_q.services.cli.options import (
+    DURATION,
+    AppOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    client,
+    duration,
+)
 from fleet_q.services.cli.output import out, print_json, print_table, print_view
 from fleet_q.services.cli.submit import parse_payload
 
@@ -54,7 +62,10 @@ def put_schedule(
         str | None, typer.Option(metavar="CRON", help='such as "0 2 * * *", every day at two')
     ] = None,
     every: Annotated[
-        str | None, typer.Option(metavar="TIME", help="instead of --cron, such as 15m or 6h")
+        float | None,
+        typer.Option(
+            metavar=DURATION, parser=duration, help="instead of --cron, such as 15m or 6h"
+        ),
     ] = None,
     tz: Annotated[
         str, typer.Option(metavar="ZONE", help="of --cron, such as Europe/Berlin")
@@ -67,8 +78,9 @@ def put_schedule(
         Missed, typer.Option(help="which times that passed without a pod fire later")
     ] = "latest",
     window: Annotated[
-        str, typer.Option(metavar="TIME", help="how long ago these may be, such as 12h")
-    ] = "7d",
+        float,
+        typer.Option(metavar=DURATION, parser=duration, help="how long ago these may be"),
+    ] = WEEK,
     queue: Annotated[
         str, typer.Option(metavar="NAME", help="the queue that its steps wait in")
     ] = DEFAULT_QUEUE,
@@ -84,7 +96,8 @@ def put_schedule(
         typer.Option("--label", metavar="NAME=TEXT", help="to find them by; may be repeated"),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="how long its function may take")
+        float | None,
+        typer.Option(metavar=DURATION, parser=duration, help="how long its function may take"),
     ] = None,
     store: StoreOption = None,
     app: AppOption = None,
@@ -96,11 +109,11 @@ def put_schedule(
         schedule,
         parse_payload(payload, "payload"),
         cron=cron,
-        every=None if every is None else parse_age(every),
+        every=every,
         tz=tz,
         overlap=overlap,
         missed=missed,
-        window=parse_age(window),
+        window=window,
         queue=queue,
         priority=priority,
         max_retries=max_retries,

@@ -18,13 +18,14 @@ from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.step import OnConflict, Submit
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.labels import parse_labels
-from fleet_q.services.app.moments import parse_age
 from fleet_q.services.cli.options import (
+    DURATION,
     AppOption,
     JsonOption,
     StoreOption,
     VerboseOption,
     client,
+    duration,
     reporting_new_store,
 )
 from fleet_q.services.cli.output import print_json, progress
@@ -52,7 +53,8 @@ def submit(
     ],
     priority: Annotated[int, typer.Option(metavar="N", help="the highest is claimed first")] = 0,
     delay: Annotated[
-        float, typer.Option(metavar="SECONDS", help="time until it can be claimed")
+        float,
+        typer.Option(metavar=DURATION, parser=duration, help="time until it can be claimed"),
     ] = 0,
     max_retries: Annotated[
         int | None, typer.Option(metavar="N", help="retries after the first attempt")
@@ -72,7 +74,9 @@ def submit(
     ] = None,
     unique_for: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="and for so long after its submission"),
+        typer.Option(
+            metavar=DURATION, parser=duration, help="and for so long after its submission"
+        ),
     ] = None,
     on_conflict: Annotated[
         OnConflict,
@@ -83,11 +87,14 @@ def submit(
         typer.Option("--label", metavar="NAME=TEXT", help="to find it by; may be repeated"),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="how long its function may take")
+        float | None,
+        typer.Option(metavar=DURATION, parser=duration, help="how long its function may take"),
     ] = None,
     start_by: Annotated[
-        str | None,
-        typer.Option(metavar="2h", help="cancel it if it was not begun by then: 2h, 30m, 45s"),
+        float | None,
+        typer.Option(
+            metavar=DURATION, parser=duration, help="cancel it if it was not begun by then"
+        ),
     ] = None,
     after: Annotated[
         list[str] | None,
@@ -119,7 +126,7 @@ def submit(
         "labels": parse_labels(labels or []),
         "timeout": timeout,
         "after": parse_parents(after or []),
-        "start_by": None if start_by is None else _start_by(start_by),
+        "start_by": start_by,
     }
     if payload == "-":
         if step_id is not None:
@@ -204,13 +211,6 @@ def _unknown_parent(error: UnknownStep) -> str:
     """The reason, and that only a few words after a colon are no part of an id."""
     hint = f"; --after ID:KIND knows {' and '.join(KINDS)}" if ":" in error.step_id else ""
     return f"{error}{hint}"
-
-
-def _start_by(text: str) -> float:
-    try:
-        return parse_age(text)
-    except InvalidInput:
-        raise InvalidInput(f"--start-by must be like 2h, 30m or 45s, not {text!r}") from None
 
 
 def _submitted(step_id: str) -> dict[str, str]:

@@ -12,7 +12,14 @@ from fleet_q.core.errors import WorkflowNotCompleted
 from fleet_q.core.retry import MICROS
 from fleet_q.core.workflows import Omitted, TreeStep, WorkflowState, shortened
 from fleet_q.services.app.workflows import WorkflowView, in_words
-from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.options import (
+    AppOption,
+    JsonOption,
+    StoreOption,
+    TimeoutOption,
+    VerboseOption,
+    client,
+)
 from fleet_q.services.cli.output import (
     padded,
     print_json,
@@ -70,9 +77,7 @@ def show_workflow(
 @workflow_commands.command("wait")
 def wait_for_workflow(
     workflow_id: WorkflowId,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="fail after so long", min=0)
-    ] = None,
+    timeout: TimeoutOption = None,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,

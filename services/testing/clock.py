@@ -6,10 +6,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from fleet_q.core.durations import parse_duration
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.retry import MICROS
 from fleet_q.core.submission import check_seconds
-from fleet_q.services.app.moments import parse_age
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -62,7 +62,7 @@ def micros_of(moment: Moment) -> int:
 def seconds_of(duration: Duration) -> float:
     """The seconds of ``duration``. Raises :class:`InvalidInput` if it is negative or unreadable."""
     if isinstance(duration, str):
-        return parse_age(duration)
+        return parse_duration(duration)
     if isinstance(duration, timedelta):
         duration = duration.total_seconds()
     check_seconds(duration, "the time to advance")

@@ -35,7 +35,8 @@ def test_every_variable_is_read() -> None:
             "FLEET_Q_ALLOWED_HOSTS": "queue.example:8000, [::1]",
             "FLEET_Q_LOG_FORMAT": "json",
             "FLEET_Q_CLAIM_INTERVAL": "",
-            "FLEET_Q_PRUNE_AFTER": "2592000",
+            "FLEET_Q_PRUNE_AFTER": "30d",
+            "FLEET_Q_SHUTDOWN_GRACE": "1.5m",
             "FLEET_Q_DURABILITY": "power",
             "FLEET_Q_SERVICE_HOST": "10.0.0.1",
             "FLEET_Q_PORT": "tcp://10.0.0.1:8000",
@@ -48,6 +49,7 @@ def test_every_variable_is_read() -> None:
     assert settings.allowed_hosts == ("queue.example:8000", "[::1]")
     assert (settings.log_format, settings.claim_interval) == ("json", 5)
     assert (settings.prune_after, settings.durability) == (30 * 86_400, "power")
+    assert settings.shutdown_grace == 90
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,8 @@ def test_every_variable_is_read() -> None:
         ("FLEET_Q_LOG_FORMAT", "xml", "xml"),
         ("FLEET_Q_DURABILITY", "disk", "disk"),
         ("FLEET_Q_PRUNE_AFTER", "0", "> 0"),
+        ("FLEET_Q_PRUNE_AFTER", "0d", "> 0"),
+        ("FLEET_Q_PRUNE_AFTER", "a months", "not a length of time"),
         ("FLEET_Q_POD_ID", "x" * 201, "200"),
         ("FLEET_Q_DEAD_POD_THRESHOLD", "15", "twice"),
         ("FLEET_Q_API_KEYS", " , ,", "no key"),

@@ -94,7 +94,7 @@ def test_command_takes_a_time_to_begin_by_and_a_timeout(fleet_q: Command) -> Non
     )
     code, _, error = fleet_q("submit", "{}", "--start-by", "soon", *store)
     assert code != 0
-    assert "--start-by must be like 2h, 30m or 45s, not 'soon'" in error
+    assert "'soon' is not a length of time; write 30d, 12h, 5m, 10s or a number of seconds" in error
 
 
 def test_http_takes_a_time_to_begin_by_and_a_timeout(app: FleetQ) -> None:
