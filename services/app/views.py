@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import asdict
@@ -22,21 +22,32 @@ from fleet_q.core.stored_json import labels_of, object_of, value_of
 
 
 def timestamp(micros: int) -> str:
-    """Format microseconds since 1970 in UTC, to the second: ``2026-01-17 12:34:56``."""
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    """Format microseconds since 1970 by ISO 8601, to the second: ``2026-01-17T12:34:56Z``."""
+    return f"{_to_seconds(micros, 'T')}Z"
 
 
 def precise(micros: int) -> str:
-    """Format microseconds since 1970 in UTC, to the microsecond."""
-    seconds, rest = divmod(micros, 1_000_000)
-    return f"{timestamp(seconds * 1_000_000)}.{rest:06d}"
+    """Format microseconds since 1970 by ISO 8601, whole: ``2026-01-17T12:34:56.123456Z``."""
+    return f"{_to_seconds(micros, 'T')}.{micros % MICROS:06d}Z"
+
+
+def quickstart_timestamp(micros: int) -> str:
+    """Format microseconds since 1970 in UTC as the quickstart's answers do, which name no zone:
+    ``2026-01-17 12:34:56``."""
+    return _to_seconds(micros, " ")
+
+
+def _to_seconds(micros: int, separator: str) -> str:
+    moment = datetime.fromtimestamp(micros // MICROS, UTC)
+    return moment.replace(tzinfo=None).isoformat(separator)
 
 
 @dataclass(frozen=True)
 class StepView:
-    """A step. Times are in UTC; ``result`` is what its function returned, ``error`` is that of the
-    last attempt that failed, ``timeout`` is in seconds. ``parents`` says of each step that it
-    waits or waited for how that must end. ``progress`` is what its function reported last, an
+    """A step. Times are by ISO 8601, but ``created_ts`` and ``last_update_ts``, which have the form
+    of the quickstart, in UTC without a zone. ``result`` is what its function returned, ``error`` is
+    that of the last attempt that failed, ``timeout`` is in seconds. ``parents`` says of each step
+    that it waits or waited for how that must end. ``progress`` is what its function reported last, an
     object of ``fraction`` and ``text``; ``None`` if it reported nothing, or is completed."""
 
     step_id: str
@@ -78,8 +89,8 @@ class StepView:
             retry_count=step.retry_count,
             max_retries=step.max_retries,
             priority=step.priority,
-            created_ts=timestamp(step.created_ts),
-            last_update_ts=timestamp(step.last_update_ts),
+            created_ts=quickstart_timestamp(step.created_ts),
+            last_update_ts=quickstart_timestamp(step.last_update_ts),
             available_ts=timestamp(step.available_ts or _claimable_since(step)),
             result=None if step.result is None else value_of(step.result),
             error=step.error,
@@ -102,6 +113,15 @@ class StepView:
     def is_final(self) -> bool:
         """Whether the step is completed, failed or cancelled: it changes only if it is replayed."""
         return self.status in FINAL
+
+
+def in_iso(step: StepView) -> StepView:
+    """Return the step with all times by ISO 8601."""
+    created, updated = (
+        time.replace(" ", "T").removesuffix("Z") + "Z"
+        for time in (step.created_ts, step.last_update_ts)
+    )
+    return replace(step, created_ts=created, last_update_ts=updated)
 
 
 def progress_of(step: Step | StepSummary) -> dict[str, Any] | None:
@@ -136,7 +156,12 @@ class EventView:
             data["available_ts"] = data["available_ts"] or event.at
         if data.get("timeout") is not None:
             data["timeout"] /= MICROS
+        data |= {name: precise(data[name]) for name in TIMES if isinstance(data.get(name), int)}
         return cls(event.version, data.pop("type"), precise(event.at), event.pod_id, data)
+
+
+TIMES: Final = frozenset({"available_ts", "unique_until_ts", "start_by_ts"})
+"""The fields of events that are times."""
 
 
 def _data_of(event: StepEvent | PodEvent) -> dict[str, Any]:

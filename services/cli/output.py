@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from fleet_q.services.app.views import EventView, precise
+from fleet_q.services.app.views import TIMES, EventView, StepView, in_iso
 from fleet_q.services.worker.escapes import encodable, json_line, one_line, printable
 
 MIN_CUT: Final = 12
@@ -79,6 +79,8 @@ def print_json(value: Any) -> None:
 
 def print_record(value: Any) -> None:
     """Print the fields of a dataclass or dict, one per line."""
+    if isinstance(value, StepView):
+        value = in_iso(value)
     pairs = (
         [(field.name, getattr(value, field.name)) for field in fields(value)]
         if is_dataclass(value)
@@ -139,15 +141,14 @@ def print_events(events: Sequence[EventView]) -> None:
         head = [f"{event.version:<3}", _to_milliseconds(event.at), f"{event.type:<9}"]
         out.print(Text(one_line("  ".join([*head, event.by or ""]).rstrip()), style="bold"))
         data = {name: value for name, value in event.data.items() if value not in (None, "")}
-        for name in ("available_ts", "unique_until_ts", "start_by_ts"):
-            if isinstance(time := data.get(name), int):
-                data[name] = _to_milliseconds(precise(time))
+        for name in TIMES & data.keys():
+            data[name] = _to_milliseconds(data[name])
         if data:
             _print_fields([(name, _shown(value)) for name, value in data.items()], margin="     ")
 
 
 def _to_milliseconds(time: str) -> str:
-    return time[:-3]
+    return f"{time.removesuffix('Z')[:-3]}Z"
 
 
 def _print_fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> None:

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
+from fleet_q.core.retry import MICROS
 from fleet_q.services.app.context import current
-from fleet_q.services.app.views import precise
+from fleet_q.services.app.views import quickstart_timestamp
 from fleet_q.services.worker.escapes import encodable, json_line, one_line
 
 _TAGS: Final = ("pod", "step", "attempt")
@@ -56,7 +57,7 @@ class JsonFormatter(logging.Formatter):
         """Format ``record``. Does not raise: a part that cannot be formatted is replaced by the
         reason."""
         line: dict[str, Any] = {
-            "time": _time(record),
+            "time": f"{_time(record)}Z".replace(" ", "T"),
             "level": str(record.levelname).lower(),
             "logger": record.name,
             "message": _message(record),
@@ -81,7 +82,8 @@ def _quoted(value: Any) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    return precise(int(record.created * 1_000_000))[:-3]
+    micros = int(record.created * MICROS)
+    return f"{quickstart_timestamp(micros)}.{micros % MICROS // 1_000:03d}"
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -155,7 +155,7 @@ def test_pods_are_shown_in_80_columns_with_how_those_that_are_down_ended(
     assert code == 0
     head, *lines = out.splitlines()
     assert head.split() == ["pod_id", "state", "last_heartbeat_ts", "version"]
-    assert {line.split()[0]: " ".join(line.split()[1:-3]) for line in lines} == {
+    assert {line.split()[0]: " ".join(line.split()[1:-2]) for line in lines} == {
         leads: "up, leader",
         left: "left",
         dead: "dead",
@@ -180,29 +180,29 @@ def test_history_is_shown_in_80_columns_with_times_for_people(
         failure = Fail("two", "t", "Boom", traceback="Traceback:\n  line\nBoom", retry_delay=7)
         store.sync(SyncRequest("pod", "i", outcomes=(failure,)))
     assert fleet_q("history", "one")[1].splitlines() == [
-        "1    2026-01-17 12:34:56.123  submitted",
+        "1    2026-01-17T12:34:56.123Z  submitted",
         '     payload       {"n":1}',
         "     priority      0",
         "     max_retries   3",
-        "     available_ts  2026-01-17 12:34:57.623",
+        "     available_ts  2026-01-17T12:34:57.623Z",
         "     queue         default",
     ]
     assert fleet_q("history", "two")[1].splitlines()[6:] == [
-        "2    2026-01-17 12:34:56.123  claimed    pod",
+        "2    2026-01-17T12:34:56.123Z  claimed    pod",
         "     claim_token  t",
         "     incarnation  i",
-        "3    2026-01-17 12:34:56.123  retried    pod",
+        "3    2026-01-17T12:34:56.123Z  retried    pod",
         "     claim_token   t",
         "     error         Boom",
         "     traceback     Traceback:",
         "                     line",
         "                   Boom",
-        "     available_ts  2026-01-17 12:34:56.123",
+        "     available_ts  2026-01-17T12:34:56.123Z",
     ]
     exact = json.loads(fleet_q("history", "one", "--json")[1])[0]
     assert (exact["at"], exact["data"]["available_ts"]) == (
-        "2026-01-17 12:34:56.123456",
-        at + 1_500_000,
+        "2026-01-17T12:34:56.123456Z",
+        "2026-01-17T12:34:57.623456Z",
     )
 
 
@@ -211,7 +211,7 @@ def test_all_lines_of_a_wide_text_are_indented(
 ) -> None:
     monkeypatch.setattr(output, "terminal_width", lambda: 80)
     data = {"traceback": f"Traceback:\n{'x' * 90}", "result": "y" * 90}
-    output.print_events([EventView(1, "retried", "2026-01-17 12:34:56.123456", "pod", data)])
+    output.print_events([EventView(1, "retried", "2026-01-17T12:34:56.123456Z", "pod", data)])
     assert capsys.readouterr().out.splitlines()[1:] == [
         "     traceback:",
         "       Traceback:",
