@@ -47,8 +47,8 @@ class StepView:
     """A step. Times are by ISO 8601, but ``created_ts`` and ``last_update_ts``, which have the form
     of the quickstart, in UTC without a zone. ``result`` is what its function returned, ``error`` is
     that of the last attempt that failed, ``timeout`` is in seconds. ``parents`` says of each step
-    that it waits or waited for how that must end. ``progress`` is what its function reported last, an
-    object of ``fraction`` and ``text``; ``None`` if it reported nothing, or is completed."""
+    that it waits or waited for how that must end. ``progress`` is what its function reported last,
+    an object of ``fraction`` and ``text``; ``None`` if it reported nothing, or is completed."""
 
     step_id: str
     status: StepStatus
