@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hmac
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.services.app.file_signature import signature_of
 from fleet_q.services.app.key_list import SETTING, check_distinct, digest_of, entries_in, parse
 from fleet_q.services.app.roles import Holder
 from fleet_q.services.worker.careful_log import CarefulLogger
@@ -75,12 +75,5 @@ class Keys:
         check_distinct(holders)
         return tuple(holders)
 
-    def _signature(self) -> tuple[int, ...] | None:
-        """What changes when the file, or a link on the way to it, is replaced."""
-        if self._file is None:
-            return None
-        try:
-            stat = os.stat(self._file)
-        except OSError:
-            return ()
-        return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+    def _signature(self) -> tuple[int, ...]:
+        return () if self._file is None else signature_of(self._file)

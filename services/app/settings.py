@@ -44,6 +44,9 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     - ``table_prefix``: the prefix of the tables' names in Snowflake.
     - ``api_keys``: ``NAME=ROLE:SECRET`` each, separated by commas; empty, the HTTP API requires
       none. ``api_keys_file``: a file with more of them, read anew when it changes.
+    - ``tls_cert``, ``tls_key``: files in PEM with the certificate of the HTTP API and its key, read
+      anew when they change; unset, it speaks HTTP. ``tls_client_ca``: with the certificates of
+      those who sign clients' certificates; a client then needs one.
     - ``allowed_hosts``: the hosts, with or without a port, by which requests may call the HTTP API,
       separated by commas; ``*`` allows any.
     """
@@ -60,6 +63,9 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     table_prefix: str = ""
     api_keys: tuple[str, ...] = ()
     api_keys_file: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -81,6 +87,10 @@ class Settings(PodSettings, frozen=True, kw_only=True):
             except InvalidInput as error:
                 raise InvalidInput(f"FLEET_Q_QUEUES: {error}") from None
         check_keys(self.api_keys)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InvalidInput("FLEET_Q_TLS_CERT and FLEET_Q_TLS_KEY belong together: set both")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise InvalidInput("FLEET_Q_TLS_CLIENT_CA needs FLEET_Q_TLS_CERT and FLEET_Q_TLS_KEY")
         for host in self.allowed_hosts:
             if not is_host(host):
                 raise InvalidInput(

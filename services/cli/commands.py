@@ -24,9 +24,13 @@ from fleet_q.services.cli.options import (
     QueuesOption,
     StoreOption,
     TimeoutOption,
+    TlsCertOption,
+    TlsClientCaOption,
+    TlsKeyOption,
     VerboseOption,
     client,
     pods_app,
+    with_tls,
 )
 from fleet_q.services.cli.output import (
     print_events,
@@ -107,6 +111,9 @@ def serve(
         typer.Option("--task-types", metavar="NAMES", help="with --lease: claim only these types"),
     ] = None,
     queues: QueuesOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_client_ca: TlsClientCaOption = None,
     store: StoreOption = None,
     app: AppOption = None,
     verbose: VerboseOption = False,
@@ -120,7 +127,9 @@ def serve(
             "--task-types needs --lease: other pods claim what they have functions for"
         )
     types = None if task_types is None else [name.strip() for name in task_types.split(",")]
-    run_server(_pod(app, store, queues), host, port, lease=lease, task_types=types)
+    fleet = _pod(app, store, queues)
+    fleet.use(settings=with_tls(fleet.settings, tls_cert, tls_key, tls_client_ca))
+    run_server(fleet, host, port, lease=lease, task_types=types)
 
 
 @cli.command()

@@ -10,9 +10,13 @@ from fleet_q.services.cli.options import (
     HostOption,
     PortOption,
     StoreOption,
+    TlsCertOption,
+    TlsClientCaOption,
+    TlsKeyOption,
     VerboseOption,
     check_is_shared,
     store_of,
+    with_tls,
 )
 from fleet_q.services.cli.signals import stopping_on_signal
 from fleet_q.services.worker import logs
@@ -24,6 +28,9 @@ dashboard_command = typer.Typer()
 def dashboard(
     host: HostOption = "127.0.0.1",
     port: PortOption = 8001,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_client_ca: TlsClientCaOption = None,
     store: StoreOption = None,
     app: AppsStoreOption = None,
     verbose: VerboseOption = False,
@@ -33,6 +40,7 @@ def dashboard(
     It wakes a Snowflake warehouse only when a page is opened, or is open and something has changed.
     """
     url, settings = store_of(store, app)
+    settings = with_tls(settings, tls_cert, tls_key, tls_client_ca)
     check_is_shared(url)
     fleet = FleetQ(url, settings=settings)
     fleet.use(create=False)

@@ -83,6 +83,19 @@ TimeoutOption = Annotated[
     float | None,
     typer.Option(metavar=DURATION, parser=duration, help="fail after so long, such as 30s or 5m"),
 ]
+TlsCertOption = Annotated[
+    str | None,
+    typer.Option("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate, in PEM"),
+]
+TlsKeyOption = Annotated[
+    str | None, typer.Option("--tls-key", metavar="FILE", help="the certificate's key, in PEM")
+]
+TlsClientCaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-client-ca", metavar="FILE", help="require certificates that one of these has signed"
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 VerboseOption = Annotated[
     bool,
@@ -107,6 +120,14 @@ def pods_app(app: str | None, store: str | None, settings: Settings) -> FleetQ:
         settings = replace(own, pod_id=own.pod_id or settings.pod_id)
     fleet.use(store=store, settings=settings)
     return fleet
+
+
+def with_tls(
+    settings: Settings, cert: str | None, key: str | None, client_ca: str | None
+) -> Settings:
+    """Return the settings with those of the options ``--tls-...`` that are given."""
+    given = {"tls_cert": cert, "tls_key": key, "tls_client_ca": client_ca}
+    return replace(settings, **{name: file for name, file in given.items() if file is not None})
 
 
 def client(store: str | None, app: str | None = None, *, create: bool = False) -> FleetQ:

@@ -14,9 +14,13 @@ from fleet_q.services.cli.options import (
     JsonOption,
     PortOption,
     StoreOption,
+    TlsCertOption,
+    TlsClientCaOption,
+    TlsKeyOption,
     VerboseOption,
     check_is_shared,
     store_of,
+    with_tls,
 )
 from fleet_q.services.cli.output import print_view
 from fleet_q.services.cli.signals import stopping_on_signal
@@ -37,6 +41,9 @@ def scaler(
         int | None, typer.Option("--max", metavar="PODS", help="want at most so many", min=0)
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="print the demand, and exit")] = False,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_client_ca: TlsClientCaOption = None,
     store: StoreOption = None,
     app: AppsStoreOption = None,
     json: JsonOption = False,
@@ -52,6 +59,7 @@ def scaler(
     if most is not None and most < least:
         raise InvalidInput(f"--max ({most}) must not be less than --min ({least})")
     url, settings = store_of(store, app)
+    settings = with_tls(settings, tls_cert, tls_key, tls_client_ca)
     check_is_shared(url)
     fleet = FleetQ(url, settings=settings)
     fleet.use(create=False)

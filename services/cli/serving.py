@@ -12,6 +12,7 @@ from fleet_q.services.app.hosts import bracketed
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.http.listener import address_of, default_hosts, is_loopback
 from fleet_q.services.http.server import HttpServer, limits_for
+from fleet_q.services.http.tls import Tls
 from fleet_q.services.worker.careful_log import CarefulLogger
 
 log = CarefulLogger("fleet_q.process")
@@ -29,11 +30,14 @@ def serving(
     """Serve an API on ``listener``, which was opened for ``host``, while the body runs.
 
     ``create`` makes the API for the hosts that requests may name. ``exposed`` says what everybody
-    can do who can connect, for the warning if the API has no keys and other machines can.
+    can do who can connect, for the warning if the API has no keys and other machines can. Raises
+    :class:`InvalidInput` if the files of the settings cannot be used.
     """
-    port = listener.getsockname()[1]
-    log.info("listening on http://%s:%d", bracketed(address_of(listener)), port)
-    if not settings.has_keys and not is_loopback(listener):
+    port, tls = listener.getsockname()[1], Tls.of(settings)
+    scheme = "http" if tls is None else "https"
+    log.info("listening on %s://%s:%d", scheme, bracketed(address_of(listener)), port)
+    is_open = not settings.has_keys and settings.tls_client_ca is None
+    if is_open and not is_loopback(listener):
         log.warning(
             "everybody who can connect to port %d can %s; set FLEET_Q_API_KEYS, or listen on"
             " 127.0.0.1",
@@ -41,5 +45,5 @@ def serving(
             exposed,
         )
     http = create(settings.allowed_hosts or default_hosts(listener, host))
-    with HttpServer(http, listener, limits_for(settings.max_payload_bytes)):
+    with HttpServer(http, listener, limits_for(settings.max_payload_bytes), tls):
         yield

@@ -118,7 +118,8 @@ class Connection(H11Protocol):
             self._client.close()
             return
         self._discard_left = self._limits.discard_bytes
-        self._client.write_eof()
+        if self._client.can_write_eof():  # TLS cannot
+            self._client.write_eof()
         self._client.resume_reading()
 
     @property
@@ -145,10 +146,13 @@ class Connection(H11Protocol):
             self.drop()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keep the connection open if the client has sent a whole request and closed its side."""
+        """Keep the connection open if the client has sent a whole request and closed its side,
+        which TLS does not allow."""
         self._client_is_done.set()
         self._answer_must_end.set()
-        if self._closing or self.conn.their_state not in (h11.DONE, h11.MUST_CLOSE):
+        if self._closing or not self._client.can_write_eof():
+            return False
+        if self.conn.their_state not in (h11.DONE, h11.MUST_CLOSE):
             return False
         self.cycle.keep_alive = False
         return True

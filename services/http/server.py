@@ -18,6 +18,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from fleet_q.services.http.connection import Connection, Limits
+from fleet_q.services.http.handshakes import Handshakes
+from fleet_q.services.http.tls import Tls
 from fleet_q.services.worker.careful_log import CarefulLogger
 
 log = CarefulLogger("fleet_q.http")
@@ -64,16 +66,19 @@ def limits_for(max_body_bytes: int) -> Limits:
 
 
 class HttpServer:
-    """Serves ``app`` on ``listener`` while the body of its ``with`` runs.
+    """Serves ``app`` on ``listener`` while the body of its ``with`` runs, with ``tls`` over HTTPS.
 
     It has a thread and an event loop of its own, so that a function that blocks the pod's event
     loop does not block ``/health``.
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, limits: Limits, tls: Tls | None = None
+    ) -> None:
         self._app = app
         self._listener = listener
         self._limits = limits
+        self._tls = tls
         self._stopping = threading.Event()
         self._server: _Server | None = None
         self._thread = threading.Thread(target=self._run, name="fleet-q-http", daemon=True)
@@ -93,7 +98,7 @@ class HttpServer:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._server = _Server(self._app, self._listener, self._limits)
+            self._server = _Server(self._app, self._listener, self._limits, self._tls)
             try:
                 asyncio.run(self._server.serve())
             except Exception:
@@ -107,7 +112,9 @@ class _Server(uvicorn.Server):
     Uvicorn's accept loop has no limit of connections, and spins when descriptors run out.
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, limits: Limits, tls: Tls | None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -122,6 +129,8 @@ class _Server(uvicorn.Server):
         )
         self._listener = listener
         self._limits = limits
+        self._tls = tls
+        self._handshakes = Handshakes()
         self._next_log = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -132,6 +141,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for task in self._tasks:
             task.cancel()
+        self._handshakes.cancel()
         await super().shutdown(sockets=[])
         if cancelled := list(self.server_state.tasks):
             await asyncio.wait(cancelled, timeout=_CANCEL_WITHIN)
@@ -178,13 +188,28 @@ class _Server(uvicorn.Server):
                 await asyncio.sleep(self._limits.interval)
                 continue
             await self._make_room()
-            try:
-                _sockets.add(client)
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-                await loop.connect_accepted_socket(self._connection, client)
-            except OSError as error:
-                client.close()
-                log.debug("a connection failed before its first request: %s", error)
+            _sockets.add(client)
+            if self._tls is None:
+                await self._connect(client)
+            else:
+                self._handshakes.begin(self._connect(client, self._tls))
+
+    async def _connect(self, client: socket.socket, tls: Tls | None = None) -> None:
+        """Make a connection of an accepted socket; with ``tls``, after the handshake."""
+        loop = asyncio.get_running_loop()
+        within = None if tls is None else self._limits.head
+        try:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            await loop.connect_accepted_socket(
+                self._connection,
+                client,
+                ssl=None if tls is None else tls.context(),
+                ssl_handshake_timeout=within,
+                ssl_shutdown_timeout=within,
+            )
+        except OSError as error:  # includes those of TLS
+            client.close()
+            log.debug("a connection failed before its first request: %s", error)
 
     def _connection(self) -> Connection:
         loop = asyncio.get_running_loop()
@@ -192,17 +217,24 @@ class _Server(uvicorn.Server):
 
     async def _make_room(self) -> None:
         """Wait until one more connection is allowed, dropping those that wait for their clients."""
-        while len(self.server_state.connections) >= self._limits.connections:
+        while self._count() >= self._limits.connections:
             self._log_rarely("%d connections: dropping idle ones", self._limits.connections)
             dropped = self._drop_longest_waiting()
             await asyncio.sleep(0 if dropped else _ROOM_CHECK)
 
+    def _count(self) -> int:
+        return len(self.server_state.connections) + len(self._handshakes)
+
     def _drop_longest_waiting(self) -> int:
         """Drop up to an eighth of the connections, those that wait longest; return how many."""
         share = max(1, self._limits.connections // 8)
-        waiting = heapq.nsmallest(share, self._waiting(), key=lambda c: c.waiting_since)
-        self._drop(waiting)
-        return len(waiting)
+        waiting = [(connection.waiting_since, connection.drop) for connection in self._waiting()]
+        longest = heapq.nsmallest(
+            share, [*waiting, *self._handshakes.waiting()], key=lambda each: each[0]
+        )
+        for _, drop in longest:
+            drop()
+        return len(longest)
 
     def _log_rarely(self, message: str, *values: Any) -> None:
         """Log a warning, at most once a minute."""
