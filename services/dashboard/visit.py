@@ -19,7 +19,7 @@ from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.roles import Holder, Role
 from fleet_q.services.dashboard.frame import Frame
 from fleet_q.services.dashboard.render import environment, iso
-from fleet_q.services.past import Past, Span
+from fleet_q.services.past import NotReady, Past, Span
 
 T = TypeVar("T")
 
@@ -153,6 +153,10 @@ class Visit:
         value, age = self.frame.reads.kept((key, at), read, self.counter())
         self.oldest_read = max(self.oldest_read or 0.0, age)
         return value
+
+    def not_ready(self, error: NotReady) -> HTMLResponse:
+        """The page that says how much of the log has been read."""
+        return self.render("not-ready.html", progress=error.progress)
 
     def shown(self, view: T) -> T:
         """A view, or a list of views, as the viewer may see it."""

@@ -28,8 +28,16 @@ function replaceParts(html, all) {
     if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
   }
   document.title = other.title;
+  askAgain();
   return other;
 }
+
+// A part that is not complete says after how many milliseconds to ask for it again.
+function askAgain() {
+  const part = document.querySelector("[data-again]");
+  if (part && !timer) timer = setTimeout(refresh, Number(part.dataset.again));
+}
+askAgain();
 
 const isEdited = (element) => element.matches("input:not([type=checkbox]), textarea, select");
 
