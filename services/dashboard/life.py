@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from fleet_q.core.lifecycle import STEP, StepStatus
@@ -16,6 +16,8 @@ WIDTH: Final = 1_000
 
 NARROWEST: Final = 3.0
 """The least width of a part, so that a short one can be seen."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _BIG: Final = frozenset({"payload", "result", "checkpoint", "traceback", "type", "error"})
 """What the page shows of an event elsewhere, or on a line of its own."""
@@ -84,8 +86,8 @@ def life_of(history: Sequence[EventView], now: int) -> Life:
         status = _after(status, event)
         if "checkpoint" in event.data:
             checkpoint = event.data["checkpoint"]
-        due = event.data.get("available_ts") or at if status == "pending" else 0
-        pod_id = event.pod_id if event.type == "claimed" else pod_id
+        due = micros_of(event.data.get("available_ts") or event.at) if status == "pending" else 0
+        pod_id = event.by if event.type == "claimed" else pod_id
         after: float | None = None if before is None else (at - before) / MICROS
         moments.append(Moment(event, at, after, status, _small(event.data)))
         since = before = at
@@ -103,9 +105,8 @@ def life_of(history: Sequence[EventView], now: int) -> Life:
 
 
 def micros_of(timestamp: str) -> int:
-    """Microseconds since 1970 of a timestamp of a view, which is in UTC."""
-    moment = datetime.fromisoformat(timestamp).replace(tzinfo=UTC)
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * MICROS)
+    """Microseconds since 1970 of a timestamp of a view."""
+    return (datetime.fromisoformat(timestamp) - _EPOCH) // timedelta(microseconds=1)
 
 
 def _after(status: StepStatus, event: EventView) -> StepStatus:

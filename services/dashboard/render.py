@@ -28,7 +28,7 @@ def iso(micros: int) -> str:
 def when(moment: int | str) -> str:
     """A time in UTC, of microseconds since 1970 or of a view: ``2026-01-17 12:34:56``."""
     if isinstance(moment, str):
-        return moment.removesuffix("Z").replace("T", " ")
+        return moment[:19].replace("T", " ")
     return datetime.fromtimestamp(moment // MICROS, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -26,7 +26,7 @@ def test_overview_counts_steps_and_names_what_nobody_takes(app: FleetQ, page: Te
     app.cancel(app.submit({}))
     text = page.get("/").text
     counts = re.findall(r'class="number">(\d+)</span> <span class="name">(\w+)', text)
-    assert dict(map(reversed, counts)) == {  # type: ignore[arg-type]
+    assert dict(map(reversed, counts)) == {
         "pending": "1",
         "waiting": "0",
         "claimed": "0",
