@@ -22,7 +22,7 @@ from fleet_q.services.app.version import app_version, installed_version
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.by_hand import PodByHand
 from fleet_q.services.worker.careful_log import CarefulLogger
-from fleet_q.services.worker.guarded_observer import Guarded, GuardedObserver
+from fleet_q.services.worker.guarded_observer import GuardedObserver
 from fleet_q.services.worker.hook_observer import HookObserver, WatchedAttempt, WatchedAttempts
 from fleet_q.services.worker.pod_metrics import PodMetrics
 from fleet_q.services.worker.pod_thread import Pod
@@ -72,7 +72,7 @@ def start_pod(
             settings=settings,
             record_start=None if pod.starts is None else pod.starts.add,
             new_attempt=Attempt if registry.hooks.is_empty else partial(WatchedAttempt, watched),
-            on_used=None if metrics is None else Guarded(metrics.on_used),
+            times=None if metrics is None else metrics.times,
         )
 
     queues = settings.queues or None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import accumulate
 from typing import Final, Literal
 
@@ -15,6 +15,7 @@ from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.retry import MICROS
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Step, is_retried
 from fleet_q.core.worker.observer import Observer
+from fleet_q.services.worker.runners.slots import Times
 
 Pair = tuple[str, str]
 """A queue and a task type."""
@@ -35,7 +36,7 @@ SYNC_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 
 
 class Histogram:
-    """Counts values by upper bound. One thread at a time may add values."""
+    """Counts values by upper bound. One thread adds them, and any may read."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
@@ -89,38 +90,45 @@ class PodMetrics(Observer):
         self.leads = False
         self.is_by_hand = False
         """Whether steps have no slots: they are held by clients."""
-        self._pairs: dict[Pair, Pair] = {}
-        self._runs_lock = threading.Lock()
+        self.times: Times = deque()
+        """The attempts that have ended since the last sync, with their times, from any thread."""
+        self._pairs: set[Pair] = set()
 
     @property
     def wants_ended(self) -> bool:
         return True
 
-    def on_used(self, step: Step, seconds: float) -> None:
-        """An attempt has had a slot for so long. Called in the thread that ran the function."""
-        with self._runs_lock:
-            self._add(self.runs, step, seconds)
-
     def on_claimed(self, steps: Sequence[Step]) -> None:
-        for step in steps:
-            if step.version == 2:  # submitted and claimed, and nothing else
-                due = max(step.created_ts, step.available_ts)
-                self._add(self.waits, step, (step.last_update_ts - due) / MICROS)
+        self._add(
+            self.waits,
+            (
+                (step, (step.last_update_ts - max(step.created_ts, step.available_ts)) / MICROS)
+                for step in steps
+                if step.version == 2  # submitted and claimed, and nothing else
+            ),
+        )
 
     def on_ended(
         self, ended: Sequence[tuple[Outcome, Step]], refused: Collection[str], at: int
     ) -> None:
-        counts = self.ended
+        completed, queue, task_type = 0, "", ""
         for outcome, step in ended:
-            result = "rejected" if outcome.step_id in refused else _result(outcome, step)
-            key = (*self._pair(step), result)
-            counts[key] = counts.get(key, 0) + 1
-            if self.is_by_hand:
-                self.on_used(step, (at - step.last_update_ts) / MICROS)
+            if type(outcome) is not Complete or outcome.step_id in refused:
+                result = "rejected" if outcome.step_id in refused else _result(outcome, step)
+                self._count(step.queue, step.task_type, result, 1)
+                continue
+            if step.queue != queue or step.task_type != task_type:
+                self._count(queue, task_type, "completed", completed)
+                completed, queue, task_type = 0, step.queue, step.task_type
+            completed += 1
+        self._count(queue, task_type, "completed", completed)
+        if self.is_by_hand:
+            self.times.extend((step, (at - step.last_update_ts) / MICROS) for _, step in ended)
 
     def on_synced(self, seconds: float, waited: float) -> None:
         self.syncs.add(seconds)
         self.lock_waited += waited
+        self._add(self.runs, [self.times.popleft() for _ in range(len(self.times))])
 
     def on_store_unavailable(self, error: Exception, wait: float) -> None:
         if isinstance(error, StoreContended):
@@ -149,26 +157,34 @@ class PodMetrics(Observer):
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
         self.pruned += stats.steps
 
-    def _add(self, histograms: dict[Pair, Histogram], step: Step, seconds: float) -> None:
-        pair = self._pair(step)
-        histogram = histograms.get(pair)
-        if histogram is None:
-            histogram = histograms[pair] = Histogram(STEP_BUCKETS)
-        histogram.add(max(0.0, seconds))
+    def _add(self, histograms: dict[Pair, Histogram], values: Iterable[tuple[Step, float]]) -> None:
+        add: Callable[[float], None] | None = None
+        queue = task_type = ""
+        for step, seconds in values:
+            if add is None or step.queue != queue or step.task_type != task_type:
+                queue, task_type = step.queue, step.task_type
+                pair = self._pair(queue, task_type)
+                if pair not in histograms:
+                    histograms[pair] = Histogram(STEP_BUCKETS)
+                add = histograms[pair].add
+            add(seconds)
 
-    def _pair(self, step: Step) -> Pair:
-        pair = (step.queue, step.task_type)
-        known = self._pairs.get(pair)
-        if known is not None:
-            return known
+    def _count(self, queue: str, task_type: str, result: Result, number: int) -> None:
+        if number:
+            key = (*self._pair(queue, task_type), result)
+            self.ended[key] = self.ended.get(key, 0) + number
+
+    def _pair(self, queue: str, task_type: str) -> Pair:
+        pair = (queue, task_type)
+        if pair in self._pairs:
+            return pair
         if len(self._pairs) >= MOST_PAIRS:
             return OTHERS
-        return self._pairs.setdefault(pair, pair)
+        self._pairs.add(pair)
+        return pair
 
 
 def _result(outcome: Outcome, step: Step) -> Result:
-    if type(outcome) is Complete:
-        return "completed"
     if isinstance(outcome, Fail):
         return "retried" if is_retried(step, outcome) else "failed"
     return "released" if isinstance(outcome, Release) else "snoozed"

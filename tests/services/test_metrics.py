@@ -217,6 +217,7 @@ def test_step_by_hand_runs_until_its_outcome_is_recorded() -> None:
     metrics = PodMetrics()
     metrics.is_by_hand = True
     metrics.on_ended([(Complete("s", "t", "null"), claimed())], (), 9 * MICROS)
+    metrics.on_synced(0, 0)
     assert metrics.runs["default", "mail"].sum == 4
 
 

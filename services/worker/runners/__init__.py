@@ -21,7 +21,7 @@ from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.event_loop import EventLoop
 from fleet_q.services.worker.runners.job import Job, OnBegan, RecordStart, Runner, job_order
 from fleet_q.services.worker.runners.processes import Processes
-from fleet_q.services.worker.runners.slots import Slots, TimedSlots
+from fleet_q.services.worker.runners.slots import Slots, TimedSlots, Times
 from fleet_q.services.worker.runners.threads import Threads
 
 
@@ -31,7 +31,7 @@ class Runners:
     ``on_began`` is called when a function with a timeout begins. ``on_unconfirmed`` is called when
     a step has waited for so long that its claim must be confirmed (:meth:`confirm`) before its
     function begins. ``record_start`` is called before the function of a step on its last attempt
-    begins. ``on_used``: see :class:`TimedSlots`.
+    begins. ``times``: see :class:`TimedSlots`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Runners:
         settings: Settings,
         record_start: RecordStart | None = None,
         new_attempt: Callable[[Step, RetryPolicy, int], Attempt] = Attempt,
-        on_used: Callable[[Step, float], None] | None = None,
+        times: Times | None = None,
     ) -> None:
         self._registry = registry
         self._new_attempt = new_attempt
@@ -57,8 +57,8 @@ class Runners:
         self._on_outcome = on_outcome
         self._max_result_bytes = settings.max_result_bytes
         slots = Slots(max_running, self.pull)
-        if on_used is not None:
-            slots = TimedSlots(max_running, self.pull, on_used)
+        if times is not None:
+            slots = TimedSlots(max_running, self.pull, times)
         self._slots = slots
         event_loop = EventLoop(slots, on_outcome, on_began, loop)
         self._by_kind: dict[str, Runner] = {

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
 from fleet_q.core.step import Step
 from fleet_q.services.worker.attempt import Attempt
+
+Times = deque[tuple[Step, float]]
+"""Steps with seconds."""
 
 
 class Slots:
@@ -53,24 +57,35 @@ class Slots:
 
 
 class TimedSlots(Slots):
-    """Slots that call ``on_used`` with the step and the seconds for which its attempt had one. It
-    may be called in any thread, and should not raise."""
+    """Slots that add each step whose attempt had one to ``times``, with the seconds for which it
+    had it."""
 
-    def __init__(
-        self, limit: int, on_freed: Callable[[], None], on_used: Callable[[Step, float], None]
-    ) -> None:
+    def __init__(self, limit: int, on_freed: Callable[[], None], times: Times) -> None:
         super().__init__(limit, on_freed)
-        self._on_used = on_used
+        self._add_time = times.append  # which threads may call at the same time
         self._taken_at: dict[Attempt, float] = {}
 
+    @property
+    def used(self) -> int:
+        return len(self._taken_at)
+
+    # Not by those of the base class: a call more of each would cost more than the times do.
+
     def take(self, attempt: Attempt) -> bool:
-        taken = super().take(attempt)
-        if taken:
+        with self._lock:
+            if not self.has_free:
+                return False
             self._taken_at[attempt] = monotonic()
-        return taken
+            self.has_free = len(self._taken_at) < self.limit
+            return True
 
     def free(self, attempt: Attempt, *, announce: bool = True) -> bool:
-        taken_at = self._taken_at.pop(attempt, None)
-        if taken_at is not None:
-            self._on_used(attempt.step, monotonic() - taken_at)
-        return super().free(attempt, announce=announce)
+        with self._lock:
+            taken_at = self._taken_at.pop(attempt, None)
+            if taken_at is None:
+                return False
+            self.has_free = True
+        self._add_time((attempt.step, monotonic() - taken_at))
+        if announce:
+            self._on_freed()
+        return True
