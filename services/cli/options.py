@@ -96,6 +96,7 @@ TlsClientCaOption = Annotated[
         "--tls-client-ca", metavar="FILE", help="require certificates that one of these has signed"
     ),
 ]
+WatchOption = Annotated[bool, typer.Option("--watch", help="go on showing it until Ctrl-C")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 VerboseOption = Annotated[
     bool,

@@ -77,8 +77,18 @@ def print_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """Print a value as JSON in one line of ASCII on stdout."""
+    sys.stdout.write(json.dumps(msgspec.to_builtins(value)) + "\n")
+
+
 def print_record(value: Any) -> None:
     """Print the fields of a dataclass or dict, one per line."""
+    print_lines(record(value))
+
+
+def record(value: Any) -> list[Text]:
+    """Return the lines with the fields of a dataclass or dict."""
     if isinstance(value, StepView):
         value = in_iso(value)
     pairs = (
@@ -86,7 +96,7 @@ def print_record(value: Any) -> None:
         if is_dataclass(value)
         else list(value.items())
     )
-    _print_fields([(name, _shown(value)) for name, value in pairs])
+    return _fields([(name, _shown(value)) for name, value in pairs])
 
 
 def print_view(value: Any, json: bool) -> None:
@@ -100,15 +110,21 @@ def print_view(value: Any, json: bool) -> None:
 def print_table(
     rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: str | None = None
 ) -> None:
-    """Print these fields of dataclasses or structs, or items of dicts, as a table, or ``empty`` if
-    there are no rows.
+    """Print the lines of :func:`table`."""
+    print_lines(table(rows, columns, empty, cut=cut))
 
-    A table that is wider than the terminal is printed as records instead, with every value whole,
+
+def table(
+    rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: str | None = None
+) -> list[Text]:
+    """Return the lines of a table of these fields of dataclasses or structs, or items of dicts, or
+    ``empty`` if there are no rows.
+
+    A table that is wider than the terminal becomes records instead, with every value whole,
     unless shortening the texts of the last column, ``cut``, makes it fit.
     """
     if not rows:
-        say(empty)
-        return
+        return [Text(one_line(empty))]
     values = [_values(row, columns) for row in rows]
     lines = [[one_line(_shown(value)) for value in row] for row in values]
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *lines, strict=True)]
@@ -118,14 +134,19 @@ def print_table(
             line[-1] = shortened(line[-1], int(room))
         widths[-1] = int(room)
     if widths[-1] > room:
-        for number, row in enumerate(values):
-            if number:
-                out.print()
-            _print_fields(list(zip(columns, map(_shown, row), strict=True)))
-        return
-    for number, line in enumerate([list(columns), *lines]):
-        text = "".join(padded(cell, width + 2) for cell, width in zip(line, widths, strict=True))
-        out.print(Text(text.rstrip(), style="" if number else "bold"))
+        records = [_fields(list(zip(columns, map(_shown, row), strict=True))) for row in values]
+        return [line for each in records for line in (*each, Text())][:-1]
+    shown = []
+    for number, cells in enumerate([list(columns), *lines]):
+        text = "".join(padded(cell, width + 2) for cell, width in zip(cells, widths, strict=True))
+        shown.append(Text(text.rstrip(), style="" if number else "bold"))
+    return shown
+
+
+def print_lines(lines: Sequence[Text]) -> None:
+    """Print lines on stdout; never wrap them."""
+    for line in lines:
+        out.print(line)
 
 
 def _values(row: Any, columns: Sequence[str]) -> list[Any]:
@@ -144,16 +165,17 @@ def print_events(events: Sequence[EventView]) -> None:
         for name in TIMES & data.keys():
             data[name] = _to_milliseconds(data[name])
         if data:
-            _print_fields([(name, _shown(value)) for name, value in data.items()], margin="     ")
+            print_lines(_fields([(name, _shown(value)) for name, value in data.items()], "     "))
 
 
 def _to_milliseconds(time: str) -> str:
     return f"{time.removesuffix('Z')[:-3]}Z"
 
 
-def _print_fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> None:
-    """Print each field as ``name  value``, indented. A value too wide for that goes on a line of
+def _fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> list[Text]:
+    """Return each field as ``name  value``, indented. A value too wide for that goes on a line of
     its own, which a terminal wraps but copies in one piece."""
+    lines = []
     pairs = [(margin + one_line(name), value) for name, value in pairs]
     names = max(cell_len(name) for name, _ in pairs) + 2
     for name, value in pairs:
@@ -161,14 +183,14 @@ def _print_fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> None:
         if max(map(cell_len, (first, *more))) + names <= terminal_width():
             text = Text(padded(name, names), style="bold").append(first, style="not bold")
             text.rstrip()
-            out.print(text)
+            lines.append(text)
             indent = " " * names
         else:
-            out.print(Text(f"{name}:", style="bold"))
+            lines.append(Text(f"{name}:", style="bold"))
             indent = f"{margin}  "
-            out.print(Text(indent + first if more else first))
-        for line in more:  # indented, unlike a field's name
-            out.print(Text(indent + line))
+            lines.append(Text(indent + first if more else first))
+        lines += [Text(indent + line) for line in more]  # indented, unlike a field's name
+    return lines
 
 
 def terminal_width() -> float:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from fleet_q.services.app.views import PodView
-from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.cli.output import print_json, print_table, print_view
+from fleet_q.services.cli.options import (
+    AppOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    WatchOption,
+    client,
+)
+from fleet_q.services.cli.output import print_json, print_lines, print_view, record, table
+from fleet_q.services.cli.watch import watch as watch_until_ctrl_c
 
 pods_commands = typer.Typer()
 
@@ -20,35 +30,45 @@ def pods(
     all_: Annotated[
         bool, typer.Option("--all", help="also those that have left, are dead or are silent")
     ] = False,
+    watch: WatchOption = False,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """List the live pods, and what they told when they joined."""
-    views = client(store, app).pods(only_live=not all_)
-    if json:
-        print_json(views)
-        return
+    fleet = client(store, app)
+    read = partial(fleet.pods, only_live=not all_)
+    if watch:
+        watch_until_ctrl_c(fleet, read, lambda views, _: _lines(views, all_), json=json)
+    elif json:
+        print_json(read())
+    else:
+        print_lines(_lines(read(), all_))
+
+
+def _lines(views: Sequence[PodView], all_: bool) -> list[Text]:
     host = () if all(view.names_host for view in views) else ("host",)
     lines = [_PodLine.of(view) for view in views]
     if all_:
         columns = ("pod_id", "state", "last_heartbeat_ts", "version", *host)
-        print_table(lines, columns, "no pod has started yet")
-    else:
-        columns = ("pod_id", "state", "slots", "version", *host, "queues", "task_types")
-        empty = "no pod is alive; others: fleet-q pods --all"
-        print_table(lines, columns, empty, cut="task_types")
+        return table(lines, columns, "no pod has started yet")
+    columns = ("pod_id", "state", "slots", "version", *host, "queues", "task_types")
+    empty = "no pod is alive; others: fleet-q pods --all"
+    return table(lines, columns, empty, cut="task_types")
 
 
 @pods_commands.command()
 def leader(
-    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
-    verbose: VerboseOption = False,
+    watch: WatchOption = False, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Show the leader, the oldest live pod, and the live pods."""
-    view = client(store, app).leader()
-    print_view(view, json)
+    fleet = client(store, app)
+    if watch:
+        watch_until_ctrl_c(fleet, fleet.leader, lambda view, _: record(view), json=json)
+    else:
+        print_view(fleet.leader(), json)
 
 
 @dataclass(frozen=True)

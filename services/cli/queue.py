@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 from msgspec import UNSET
+from rich.text import Text
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.queues import MOST_RUNNING
-from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.app.queue_stats import QueueStatsView
+from fleet_q.services.cli.options import (
+    AppOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    WatchOption,
+    client,
+)
 from fleet_q.services.cli.output import (
     out,
     print_json,
@@ -18,7 +28,7 @@ from fleet_q.services.cli.output import (
     terminal_width,
 )
 from fleet_q.services.cli.queue_table import report
-from fleet_q.services.cli.queue_watch import watch_queues
+from fleet_q.services.cli.watch import watch as watch_until_ctrl_c
 
 queue_commands = typer.Typer(
     help="Count the steps by status, queue and type; show and set limits.",
@@ -31,7 +41,7 @@ QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="the queue's nam
 @queue_commands.callback()
 def counts(
     context: typer.Context,
-    watch: Annotated[bool, typer.Option("--watch", help="go on showing them until Ctrl-C")] = False,
+    watch: WatchOption = False,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,
@@ -45,14 +55,24 @@ def counts(
         return
     fleet = client(store, app)
     if watch:
-        watch_queues(fleet, json)
+        watch_until_ctrl_c(fleet, fleet.queue_stats, queue_lines, json=json)
         return
     stats = fleet.queue_stats()
     if json:
         print_json(stats)
         return
-    for line in report(stats, terminal_width()):
+    for line in queue_lines(stats, 0):
         out.print(line)
+
+
+def queue_lines(view: QueueStatsView, elapsed: float) -> list[Text]:
+    """The lines of a view ``elapsed`` seconds after it was read: what waits has waited for longer
+    since."""
+    queues = [
+        row if row.oldest_age is None else replace(row, oldest_age=row.oldest_age + elapsed)
+        for row in view.queues
+    ]
+    return report(replace(view, queues=queues), terminal_width())
 
 
 @queue_commands.command("list")

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.schedules import Missed, Overlap
 from fleet_q.services.app.labels import parse_labels
-from fleet_q.services.app.schedules import WEEK
+from fleet_q.services.app.schedules import WEEK, ScheduleView
 from fleet_q.services.cli.options import (
     DURATION,
     AppOption,
     JsonOption,
     StoreOption,
     VerboseOption,
+    WatchOption,
     client,
     duration,
 )
-from fleet_q.services.cli.output import out, print_json, print_table, print_view
+from fleet_q.services.cli.output import (
+    out,
+    print_json,
+    print_lines,
+    print_table,
+    print_view,
+    table,
+)
 from fleet_q.services.cli.submit import parse_payload
+from fleet_q.services.cli.watch import watch as watch_until_ctrl_c
 
 schedule_commands = typer.Typer(
     help="Submit steps at times: list, put, pause, resume, delete and trigger schedules.",
@@ -32,14 +43,21 @@ ScheduleName = Annotated[str, typer.Argument(metavar="SCHEDULE", help="the sched
 
 @schedule_commands.command("list")
 def list_schedules(
-    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
-    verbose: VerboseOption = False,
+    watch: WatchOption = False, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """List the schedules."""
-    views = client(store, app).schedules.all()
-    if json:
-        print_json(views)
-        return
+    fleet = client(store, app)
+    if watch:
+        read = fleet.schedules.all
+        watch_until_ctrl_c(fleet, read, lambda views, _: _lines(views), json=json)
+    elif json:
+        print_json(fleet.schedules.all())
+    else:
+        print_lines(_lines(fleet.schedules.all()))
+
+
+def _lines(views: Sequence[ScheduleView]) -> list[Text]:
     lines = [
         {
             "schedule": view.schedule,
@@ -51,7 +69,7 @@ def list_schedules(
         }
         for view in views
     ]
-    print_table(lines, ("schedule", "times", "tz", "status", "next", "last"), "no schedules")
+    return table(lines, ("schedule", "times", "tz", "status", "next", "last"), "no schedules")
 
 
 @schedule_commands.command("put")
@@ -79,7 +97,12 @@ def put_schedule(
     ] = "latest",
     window: Annotated[
         float,
-        typer.Option(metavar=DURATION, parser=duration, help="how long ago these may be"),
+        typer.Option(
+            metavar=DURATION,
+            parser=duration,
+            help="how long ago these may be",
+            show_default="7d",
+        ),
     ] = WEEK,
     queue: Annotated[
         str, typer.Option(metavar="NAME", help="the queue that its steps wait in")

@@ -13,17 +13,35 @@ from math import inf
 from typing import Annotated, Any, Final
 
 import typer
+from rich.text import Text
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.app.moments import age_since, parse_moment
-from fleet_q.services.app.search import LONGEST_LIST, OnBatch, StepRow
+from fleet_q.services.app.search import LONGEST_LIST, OnBatch, StepRow, StepsView
 from fleet_q.services.app.views import StepView
 from fleet_q.services.cli import output
-from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.cli.output import print_json, print_table, progress, say, tell
+from fleet_q.services.cli.options import (
+    AppOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    WatchOption,
+    client,
+)
+from fleet_q.services.cli.output import (
+    print_json,
+    print_lines,
+    print_table,
+    progress,
+    say,
+    table,
+    tell,
+)
 from fleet_q.services.cli.signals import ending_between_transactions
+from fleet_q.services.cli.watch import watch as watch_until_ctrl_c
+from fleet_q.services.worker.escapes import one_line
 
 steps_commands = typer.Typer(
     help="List steps, and cancel, replay or reprioritize those that are selected.",
@@ -125,20 +143,28 @@ def list_steps(
     cursor: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="the 'cursor' of the previous page")
     ] = None,
+    watch: WatchOption = False,
 ) -> None:
     """List steps, the latest submission first."""
-    page = selected.fleet.steps(limit=limit, cursor=cursor, **selected.conditions)
-    if selected.json:
-        print_json(page)
-        return
+    fleet, json = selected.fleet, selected.json
+    read = partial(fleet.steps, limit=limit, cursor=cursor, **selected.conditions)
+    if watch:
+        watch_until_ctrl_c(fleet, read, lambda page, _: _lines(page), json=json)
+    elif json:
+        print_json(read())
+    else:
+        print_lines(_lines(read()))
+
+
+def _lines(page: StepsView) -> list[Text]:
     now = datetime.now(UTC)
     has_texts = any(_text_of(row) for row in page.steps)
     columns = (*_COLUMNS, "progress or error" if has_texts else "error")
-    lines = [dict(zip(columns, _cells(row, now), strict=True)) for row in page.steps]
-    print_table(lines, columns, "no such steps", cut=columns[-1])
+    rows = [dict(zip(columns, _cells(row, now), strict=True)) for row in page.steps]
+    lines = table(rows, columns, "no such steps", cut=columns[-1])
     if page.cursor is not None:
-        say("")
-        say(f"more: add --cursor {shlex.quote(page.cursor)}")
+        lines += [Text(), Text(one_line(f"more: add --cursor {shlex.quote(page.cursor)}"))]
+    return lines
 
 
 @steps_commands.command("cancel")

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.cells import cell_len
+from rich.text import Text
 
 from fleet_q.core.errors import WorkflowNotCompleted
 from fleet_q.core.retry import MICROS
@@ -18,11 +19,13 @@ from fleet_q.services.cli.options import (
     StoreOption,
     TimeoutOption,
     VerboseOption,
+    WatchOption,
     client,
 )
 from fleet_q.services.cli.output import (
     padded,
     print_json,
+    print_lines,
     progress,
     say,
     terminal_width,
@@ -31,6 +34,7 @@ from fleet_q.services.cli.output import (
     shortened as cut,
 )
 from fleet_q.services.cli.signals import ending_between_transactions
+from fleet_q.services.cli.watch import watch as watch_until_ctrl_c
 from fleet_q.services.worker.escapes import one_line
 
 workflow_commands = typer.Typer(
@@ -61,17 +65,42 @@ def show_workflow(
             metavar="COUNT", help=f"show so many steps; else {MOST_SHOWN}, with --json all", min=1
         ),
     ] = None,
+    watch: WatchOption = False,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show a workflow: its steps as a tree, how long they waited and ran, and what took longest."""
-    state = client(store, app).workflows.state(workflow_id)
-    if json:
-        print_json(WorkflowView.of(workflow_id, state, limit))
+    """Show a workflow: its steps as a tree, how long they waited and ran, and what took longest.
+
+    With --watch, until it has ended.
+    """
+    fleet = client(store, app)
+    most = limit or MOST_SHOWN
+
+    def read() -> WorkflowState:
+        return fleet.workflows.state(workflow_id)
+
+    if watch and json:
+        watch_until_ctrl_c(
+            fleet,
+            lambda: WorkflowView.of(workflow_id, read(), limit),
+            lambda view, _: [],
+            json=True,
+            is_over=lambda view: view.status != "running",
+        )
+    elif watch:
+        watch_until_ctrl_c(
+            fleet,
+            read,
+            lambda state, elapsed: _lines(workflow_id, state, most),
+            json=False,
+            is_over=lambda state: state.status != "running",
+        )
+    elif json:
+        print_json(WorkflowView.of(workflow_id, read(), limit))
     else:
-        _print(workflow_id, state, limit or MOST_SHOWN)
+        print_lines(_lines(workflow_id, read(), most))
 
 
 @workflow_commands.command("wait")
@@ -90,7 +119,7 @@ def wait_for_workflow(
     if json:
         print_json(WorkflowView.of(workflow_id, state, None))
     else:
-        _print(workflow_id, state, MOST_SHOWN)
+        print_lines(_lines(workflow_id, state, MOST_SHOWN))
     if state.status != "completed":
         raise WorkflowNotCompleted(workflow_id, state.status, in_words(state.counts))
 
@@ -158,21 +187,23 @@ def _say_changed(changed: int, participle: str, json: bool) -> None:
         say(f"{participle} 1 step" if changed == 1 else f"{participle} {changed} steps")
 
 
-def _print(workflow_id: str, state: WorkflowState, most: int) -> None:
+def _lines(workflow_id: str, state: WorkflowState, most: int) -> list[Text]:
     is_running = state.status == "running"
     verb = "has been running for" if is_running else f"{state.status} in"
-    say(f"workflow {workflow_id} {verb} {duration(state.took)}")
-    say(in_words(state.counts))
-    say("")
-    for text, style in tree_lines(state, most, int(min(terminal_width(), WIDTH))):
-        say(text, style)
+    lines = [
+        (f"workflow {workflow_id} {verb} {duration(state.took)}", ""),
+        (in_words(state.counts), ""),
+        ("", ""),
+        *tree_lines(state, most, int(min(terminal_width(), WIDTH))),
+    ]
     path = [each for each in state.steps if each.step_id in set(state.critical_path)]
     if path:
-        say("")
         waited = sum(each.waited(state.at) or 0 for each in path)
         ran = sum(each.ran(state.at) or 0 for each in path)
         steps = "1 step" if len(path) == 1 else f"{len(path)} steps"
-        say(f"* critical path: {steps}, waited {duration(waited)}, ran {duration(ran)}")
+        text = f"* critical path: {steps}, waited {duration(waited)}, ran {duration(ran)}"
+        lines += [("", ""), (text, "")]
+    return [Text(one_line(text), style) for text, style in lines]
 
 
 def tree_lines(state: WorkflowState, most: int, width: int) -> Iterable[tuple[str, str]]:

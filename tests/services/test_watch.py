@@ -1,8 +1,9 @@
-"""``fleet-q queue --watch``: when it counts, what it shows, and how it ends."""
+"""``--watch``: when it reads, what it shows, and how it ends."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import select
@@ -11,7 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -23,7 +26,7 @@ from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.ports import StoreTraits
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.step import Submit
-from fleet_q.services.cli import queue_watch
+from fleet_q.services.cli import queue, watch
 from tests.conformance.clock import SECOND, FakeClock
 from tests.services.conftest import Command
 from tests.waiting import LIMIT
@@ -65,8 +68,8 @@ class Terminal:
         self._shown = io.StringIO()
         self._actions: list[Callable[[], object] | None] = []
         console = Console(file=self._shown, force_terminal=True, width=80, height=40)
-        monkeypatch.setattr(queue_watch, "out", console)
-        monkeypatch.setattr(queue_watch, "terminal_width", lambda: 80)
+        monkeypatch.setattr(watch, "out", console)
+        monkeypatch.setattr(queue, "terminal_width", lambda: 80)
         monkeypatch.setattr("sys.stdout", _Tty())
 
     def watch(self, *actions: Callable[[], object] | None) -> list[str]:
@@ -74,8 +77,13 @@ class Terminal:
         texts of the pictures."""
         self._actions = list(actions)
         fleet = FleetQ(self.store, settings=Settings(claim_interval=5.0))
-        queue_watch.watch_queues(
-            fleet, False, clock=lambda: self.clock() / SECOND, sleep=self._sleep
+        watch.watch(
+            fleet,
+            fleet.queue_stats,
+            queue.queue_lines,
+            json=False,
+            clock=lambda: self.clock() / SECOND,
+            sleep=self._sleep,
         )
         return self._shown.getvalue().split("\x1b[2K\x1b[1A" * 2)
 
@@ -118,7 +126,7 @@ def test_ages_go_on_between_two_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal.submit()
     shown = terminal.watch(*[None] * 110)
     assert (" 0s " in shown[0], " 110s " in shown[-1]) == (True, True)
-    assert "counted 105s ago; Ctrl-C ends" in shown[-1]
+    assert "read 105s ago; Ctrl-C ends" in shown[-1]
 
 
 def test_steps_are_counted_now_and_then_where_that_costs_nothing(
@@ -143,13 +151,56 @@ def test_store_that_does_not_answer_is_waited_for(monkeypatch: pytest.MonkeyPatc
     assert "resize" in shown[-1]
 
 
-def test_watch_is_refused_without_a_terminal_and_with_json(fleet_q: Command) -> None:
+def test_watch_of_subcommands_follows_their_name(fleet_q: Command) -> None:
     fleet_q("submit", "{}")
-    code, out, err = fleet_q("queue", "--watch")
-    assert (code, out) == (1, "")
-    assert err == ("fleet-q: --watch needs a terminal; leave it out to print the queues once\n")
-    assert "--watch is for people" in fleet_q("queue", "--watch", "--json")[2]
     assert "options follow the command" in fleet_q("queue", "--watch", "list")[2]
+
+
+def watch_in_a_pipe(monkeypatch: pytest.MonkeyPatch, command: Command, *words: str) -> str:
+    """What a command prints while two steps are submitted, each after three looks."""
+    looks = 0
+
+    def sleep(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks > 6:
+            raise KeyboardInterrupt
+        if looks % 3 == 0:
+            FleetQ("sqlite:///fleet-q.db").submit({"task_type": f"type-{looks}"})
+
+    defaults: Any = watch.watch.__kwdefaults__
+    defaults = {**defaults, "sleep": sleep, "clock": lambda: 10.0 * looks}
+    monkeypatch.setattr(watch.watch, "__kwdefaults__", defaults)
+    code, out, err = command(*words, "--watch")
+    assert (code, err) == (0, "")
+    return out
+
+
+def test_watch_in_a_pipe_prints_a_line_of_json_for_each_change(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet_q("submit", "{}")
+    out = watch_in_a_pipe(monkeypatch, fleet_q, "steps", "list", "--json")
+    assert [len(json.loads(line)["steps"]) for line in out.splitlines()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("words", [["pods"], ["leader"], ["schedules", "list"], ["steps", "list"]])
+def test_watch_in_a_pipe_begins_with_the_time(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    fleet_q("submit", "{}")
+    time, *lines = watch_in_a_pipe(monkeypatch, fleet_q, *words).splitlines()
+    assert datetime.fromisoformat(time).utcoffset() == timedelta()
+    assert lines[: len(lines) - 1] == fleet_q(*words)[1].splitlines() or words == ["steps", "list"]
+
+
+def test_watch_of_a_workflow_ends_with_it(fleet_q: Command) -> None:
+    app = FleetQ("sqlite:///fleet-q.db")
+    flow = app.workflow("one")
+    flow.add(app.task("only")(lambda: None).step())
+    workflow_id = flow.submit()
+    app.workflows.cancel(workflow_id)
+    assert "1 cancelled" in fleet_q("workflow", "show", workflow_id, "--watch")[1]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
