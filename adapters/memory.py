@@ -133,6 +133,9 @@ class MemoryDatabase:
             copy.queue = _Queue(copy.steps)
         yield MemoryTransaction(copy, self._clock())
 
+    def index_log(self, most_steps: int | None) -> bool:
+        return True
+
     def close(self) -> None:
         pass
 

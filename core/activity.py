@@ -7,19 +7,15 @@ reading the events of single steps again.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
 
-from fleet_q.core import events as ev
+from fleet_q.core.briefs import Brief
 from fleet_q.core.errors import UnknownToThisVersion
-from fleet_q.core.events import StepEvent
-from fleet_q.core.lifecycle import EFFECTS, STEP_STATUSES, StepStatus
+from fleet_q.core.lifecycle import EFFECTS, StepStatus
 from fleet_q.core.rate import MICROS
-from fleet_q.core.step import Step, evolve
 
 MINUTE: Final = 60 * MICROS
 
@@ -60,6 +56,9 @@ class Activity(NamedTuple):
     number: int
 
 
+_Key = tuple[int, str, str, str, StepStatus | None, StepStatus, str | None, int | None]
+
+
 class ActivityPage(msgspec.Struct, frozen=True):
     """Some of the changes of a span of time, read at store time ``at``. ``cursor`` continues after
     it; ``None``: there are no more. ``progress`` is the part of all that has been read, from 0 to
@@ -71,59 +70,45 @@ class ActivityPage(msgspec.Struct, frozen=True):
     progress: float = 1.0
 
 
-def page_of(
-    events: Iterable[StepEvent], steps: dict[str, Step], at: int, since: int, until: int
-) -> ActivityPage:
-    """The changes from ``since`` until before ``until``, of a log that is ordered by id and
-    version. ``steps`` are the steps as they are now."""
-    counted: Counter[Activity] = Counter()
-    for step_id, group in groupby(events, key=lambda event: event.stream):
-        step = steps[step_id]
-        counted.update(_changes(list(group), step, since, until))
-    return ActivityPage(at, tuple(each._replace(number=counted[each]) for each in counted))
-
-
-def _changes(history: Sequence[StepEvent], now: Step, since: int, until: int) -> Iterator[Activity]:
-    step: Step | None = None
-    pending_ts = claimed_ts = 0
-    for event in history:
-        after = evolve(step, event)
-        before = None if step is None else step.status
-        kind, span = event.fact.type, None
-        if kind == "claimed":
-            span = span_of(event.at - max(pending_ts, after.available_ts))
-            claimed_ts = event.at
-        elif before == "claimed" and after.status != "claimed":
-            span = span_of(event.at - claimed_ts)
-        if after.status == "pending" and before != "pending":
-            pending_ts = event.at
-        if since <= event.at < until:
-            error = None
-            if isinstance(event.fact, ev.Failed | ev.Retried | ev.Rejected):
-                error = error_class(event.fact.error)
-            minute = event.at // MINUTE
-            yield Activity(
-                minute, now.queue, now.task_type, kind, before, after.status, error, span, 1
-            )
-        step = after
-
-
-def statuses_of(kind: str, told: str | None) -> tuple[StepStatus | None, StepStatus]:
-    """The statuses before and after an event of this type. ``told`` is what the type does not tell:
-    the status after a submission, else the status before, or the type of the event before. Raises
-    :class:`UnknownToThisVersion`."""
-    try:
+def count(briefs: Iterable[Brief], since: int, until: int) -> Iterator[Activity]:
+    """The changes from ``since`` until before ``until``. ``briefs`` are all events of some steps,
+    those of a step together and in order. Raises :class:`UnknownToThisVersion`."""
+    counted: dict[_Key, int] = {}
+    step_id: str | None = None
+    status: StepStatus | None = None
+    pending_ts = claimed_ts = available_ts = 0
+    for brief in briefs:
+        at, kind = brief.at, brief.type
+        if brief.step_id != step_id:
+            step_id, status = brief.step_id, None
+        before, span = status, None
         if kind == "submitted":
-            return None, _status(told)
-        effect = EFFECTS[kind]
-        before = effect.sources[0] if len(effect.sources) == 1 else _status(told)
-        return before, effect.status
-    except KeyError as unknown:
-        raise UnknownToThisVersion(f"an event is {unknown.args[0]!r}") from None
+            status = "waiting" if brief.waits else "pending"
+        else:
+            status = _AFTER.get(kind)
+            if status is None:
+                raise UnknownToThisVersion(f"an event of step {step_id!r} is {kind!r}")
+        if brief.available_ts is not None:
+            available_ts = brief.available_ts
+        if status == "pending":
+            if before != "pending":
+                pending_ts = at
+        elif kind == "claimed":
+            span = span_of(at - max(pending_ts, available_ts))
+            claimed_ts = at
+        if before == "claimed" and status != "claimed":
+            span = span_of(at - claimed_ts)
+        if since <= at < until:
+            error = None
+            if kind in WITH_ERROR_CLASS and brief.error is not None:
+                error = error_class(brief.error)
+            minute = at // MINUTE
+            key = (minute, brief.queue, brief.task_type, kind, before, status, error, span)
+            counted[key] = counted.get(key, 0) + 1
+    return (Activity(*key, number) for key, number in counted.items())
 
 
-def _status(told: str | None) -> StepStatus:
-    return told if told in STEP_STATUSES else EFFECTS[told or ""].status
+_AFTER: Final = {kind: effect.status for kind, effect in EFFECTS.items()}
 
 
 def error_class(error: str) -> str:
@@ -135,23 +120,9 @@ def error_class(error: str) -> str:
     return text[:MAX_ERROR_LENGTH]
 
 
-def digits_of(micros: int) -> int:
-    """A length of time, rounded to its first two digits: how many digits it has, times 100, plus
-    these. Databases compute it, too."""
-    text = str(max(0, micros))
-    return len(text) * 100 + int(text[:2])
-
-
 def span_of(micros: int) -> int:
     """The class of a length of time."""
-    return span_of_digits(digits_of(micros))
-
-
-def span_of_digits(digits: int) -> int:
-    """The class of a length of time that :func:`digits_of` has rounded."""
-    length, first = divmod(digits, 100)
-    middle = first if length <= 2 else (first + 0.5) * 10.0 ** (length - 2)
-    return round(SPANS_PER_DECADE * math.log10(max(1, middle)))
+    return round(SPANS_PER_DECADE * math.log10(max(1, micros)))
 
 
 def seconds_of(span: int) -> float:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import Final
 
 import msgspec
 
-from fleet_q.core.events import Claimed, StepEvent
-from fleet_q.core.log import MAX_ERROR_LENGTH
-from fleet_q.core.step import Step
+from fleet_q.core.briefs import Brief
 
 WITHIN_CLAIM: Final = ("checkpointed",)
 """The events of a claimed step that do not end its claim."""
@@ -51,38 +48,28 @@ def list_of(attempts: Iterable[Attempt], at: int, limit: int) -> AttemptList:
     return AttemptList(at, tuple(in_order[:limit]), len(in_order) > limit)
 
 
-def attempts_of(events: Iterable[StepEvent], steps: dict[str, Step]) -> Iterator[Attempt]:
-    """All attempts of a log that is ordered by id and version; ``steps`` are those as they are
-    now."""
-    for step_id, history in groupby(events, key=lambda event: event.stream):
-        step = steps[step_id]
-        claim: StepEvent | None = None
-        for event in history:
-            if claim is not None and event.fact.type not in WITHIN_CLAIM:
-                yield _attempt(step, claim, event)
-                claim = None
-            if isinstance(event.fact, Claimed):
-                claim = event
-        if claim is not None:
-            yield _attempt(step, claim, None)
+def attempts_of(briefs: Iterable[Brief]) -> Iterator[Attempt]:
+    """All attempts of some steps, of which ``briefs`` are the events, those of a step together and
+    in order."""
+    claim: Brief | None = None
+    for brief in briefs:
+        if claim is not None and (brief.type not in WITHIN_CLAIM or brief.step_id != claim.step_id):
+            yield _attempt(claim, brief if brief.step_id == claim.step_id else None)
+            claim = None
+        if brief.type == "claimed":
+            claim = brief
+    if claim is not None:
+        yield _attempt(claim, None)
 
 
-def _attempt(step: Step, claim: StepEvent, end: StepEvent | None) -> Attempt:
-    assert isinstance(claim.fact, Claimed)
-    attempt = Attempt(
-        step.step_id,
-        step.queue,
-        step.task_type,
+def _attempt(claim: Brief, end: Brief | None) -> Attempt:
+    ended = (None, None, None) if end is None else (end.at, end.type, end.error)
+    return Attempt(
+        claim.step_id,
+        claim.queue,
+        claim.task_type,
         claim.pod_id or "",
-        claim.fact.incarnation,
+        claim.incarnation or "",
         claim.at,
-    )
-    if end is None:
-        return attempt
-    error = getattr(end.fact, "error", None)
-    return msgspec.structs.replace(
-        attempt,
-        ended_ts=end.at,
-        how=end.fact.type,
-        error=None if error is None else error[:MAX_ERROR_LENGTH],
+        *ended,
     )

@@ -255,6 +255,9 @@ class EventStore:
         with self._database.snapshot() as tx:
             return tx.attempts(since, until, limit)
 
+    def index_log(self, most_steps: int | None = None) -> bool:
+        return self._database.index_log(most_steps)
+
     def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
         with self._database.snapshot() as tx:
             return tx.log(selected, limit, cursor)

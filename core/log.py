@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+from fleet_q.core.briefs import MAX_ERROR_LENGTH
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.queues import QueueEvent
@@ -15,9 +16,6 @@ from fleet_q.core.step import Step
 
 StreamKind = Literal["pod", "queue", "schedule", "step"]
 STREAM_KINDS: Final[tuple[StreamKind, ...]] = get_args(StreamKind)
-
-MAX_ERROR_LENGTH: Final = 500
-"""The maximum number of characters of an error; its first line rarely has more."""
 
 END_OF_TIME: Final = 2**62
 """A time that no event has reached."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fleet_q.core import activity, attempts, past
 from fleet_q.core.activity import ActivityPage
 from fleet_q.core.attempts import AttemptList
+from fleet_q.core.briefs import Brief, briefs_of
 from fleet_q.core.ports import Transaction
 from fleet_q.core.search import StepFilter, StepList
-from fleet_q.core.step import Step
 
 
 class PastReads(Transaction):
@@ -20,12 +22,13 @@ class PastReads(Transaction):
         return past.list_of(found, self.at, step_filter, limit, cursor)
 
     def activity(self, since: int, until: int, cursor: str | None) -> ActivityPage:
-        return activity.page_of(self.step_events(), self._by_id(), self.at, since, until)
+        return ActivityPage(self.at, tuple(activity.count(self._briefs(), since, until)))
 
     def attempts(self, since: int, until: int, limit: int) -> AttemptList:
-        found = attempts.attempts_of(self.step_events(), self._by_id())
+        found = attempts.attempts_of(self._briefs())
         overlapping = (each for each in found if each.overlaps(since, until))
         return attempts.list_of(overlapping, self.at, limit)
 
-    def _by_id(self) -> dict[str, Step]:
-        return {step.step_id: step for step in self.all_steps()}
+    def _briefs(self) -> Iterator[Brief]:
+        steps = {step.step_id: step for step in self.all_steps()}
+        return briefs_of(self.step_events(), steps)

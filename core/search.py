@@ -39,7 +39,7 @@ class StepFilter(msgspec.Struct, frozen=True, kw_only=True):
     submitted_from: int | None = None
     submitted_before: int | None = None
 
-    def selects(self, step: Step) -> bool:
+    def selects(self, step: Step | StepSummary) -> bool:
         """Whether ``step`` meets all conditions."""
         return (
             (not self.statuses or step.status in self.statuses)

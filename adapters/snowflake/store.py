@@ -35,6 +35,7 @@ from fleet_q.core import activity, attempts, past, search, workflows
 from fleet_q.core import step as steps
 from fleet_q.core.activity import ActivityPage
 from fleet_q.core.attempts import AttemptList
+from fleet_q.core.briefs import Brief, briefs_of
 from fleet_q.core.dependencies import parents_of
 from fleet_q.core.errors import StaleClaim
 from fleet_q.core.events import PodEvent, StepEvent
@@ -346,18 +347,21 @@ class SnowflakeStore:
         return past.list_of(found, self._now(), step_filter, limit, cursor)
 
     def activity(self, since: int, until: int, cursor: str | None = None) -> ActivityPage:
-        return activity.page_of(self.step_events(), self._by_id(), self._now(), since, until)
+        return ActivityPage(self._now(), tuple(activity.count(self._briefs(), since, until)))
 
     def attempts(self, since: int, until: int, limit: int) -> AttemptList:
-        found = attempts.attempts_of(self.step_events(), self._by_id())
+        found = attempts.attempts_of(self._briefs())
         overlapping = (each for each in found if each.overlaps(since, until))
         return attempts.list_of(overlapping, self._now(), limit)
 
-    def _by_id(self) -> dict[str, Step]:
-        return by_id(list(self.session.stream("all_steps")))
+    def _briefs(self) -> Iterator[Brief]:
+        return briefs_of(self.step_events(), by_id(list(self.session.stream("all_steps"))))
 
     def _now(self) -> int:
         return self.pods().at
+
+    def index_log(self, most_steps: int | None = None) -> bool:
+        return True
 
     def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
         return log_page(self._calls, selected, limit, cursor)

@@ -130,6 +130,16 @@ class SqliteDatabase:
                 self._snapshots.discard(snapshot)
                 snapshot.close()
 
+    def index_log(self, most_steps: int | None) -> bool:
+        with self.read() as tx:
+            if tx.has_log_index():
+                return True
+            if most_steps is not None and tx.last_place() > most_steps:
+                return False
+        with self.write() as tx:
+            tx.make_log_index()
+        return True
+
     def close(self) -> None:
         with self._fork_lock.lock:
             connection = self._connection

@@ -1,15 +1,82 @@
-"""What happened in a SQLite file, in order of time."""
+"""What happened in a SQLite file, in order of time.
+
+The log is ordered by steps. With an index of its times, which is made on demand, only the steps are
+read that changed in a span of time; without it, all are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from fleet_q.adapters import rows
-from fleet_q.core import log
+from fleet_q.core import activity, attempts, log
+from fleet_q.core.activity import ActivityPage
+from fleet_q.core.attempts import AttemptList
+from fleet_q.core.briefs import Brief
 from fleet_q.core.log import LogEntry, LogFilter, LogPage
 
+EVENTS_OF_PAGE: Final = 20_000
+"""Changes that one page counts, at most, if there is an index."""
+
+STEPS_OF_PAGE: Final = 10_000
+"""Steps that one page reads, at most, if there is none."""
+
+EVENTS_OF_ATTEMPT: Final = 4
+"""Events that are read for each attempt that is asked for."""
+
+LOOK_AHEAD: Final = 86_400 * 1_000_000
+"""How long after a span of time it is looked for the ends of attempts that lasted for all of it, in
+microseconds."""
+
 Stream = Callable[[str, dict[str, Any]], Iterator[Sequence[Any]]]
+
+
+def briefs(events: Iterable[Sequence[Any]]) -> Iterator[Brief]:
+    """The briefs of these rows."""
+    return map(Brief._make, events)
+
+
+def activity_page(
+    stream: Stream, is_indexed: bool, at: int, since: int, until: int, cursor: str | None
+) -> ActivityPage:
+    """See :meth:`fleet_q.core.ports.Transaction.activity`. ``stream`` reads the rows of a
+    statement."""
+    if not is_indexed:
+        return _page_of_steps(stream, at, since, until, cursor)
+    begin = since if cursor is None else int(cursor)
+    values = {"since": begin, "number": EVENTS_OF_PAGE}
+    end = next((row[0] for row in stream("time_of_event", values)), until)
+    end = min(max(end, begin + 1), until)
+    events = stream("briefs_of_changed", {"since": begin, "until": end})
+    changes = tuple(activity.count(briefs(events), begin, end))
+    progress = (end - since) / (until - since)
+    return ActivityPage(at, changes, str(end) if end < until else None, progress)
+
+
+def _page_of_steps(
+    stream: Stream, at: int, since: int, until: int, cursor: str | None
+) -> ActivityPage:
+    done, _, after = (cursor or "0 ").partition(" ")
+    values = {"after": after, "limit": STEPS_OF_PAGE}
+    last, number = next(stream("next_steps", values))
+    changes = tuple(activity.count(briefs(stream("briefs_after", values)), since, until))
+    if number < STEPS_OF_PAGE:
+        return ActivityPage(at, changes)
+    so_far = int(done) + number
+    total = max(so_far, next(stream("last_place", {}))[0])
+    return ActivityPage(at, changes, f"{so_far} {last}", so_far / total)
+
+
+def attempt_list(stream: Stream, at: int, since: int, until: int, limit: int) -> AttemptList:
+    """See :meth:`fleet_q.core.ports.Transaction.attempts`. There is an index."""
+    most = limit * EVENTS_OF_ATTEMPT
+    values = {"since": since, "until": until, "look_ahead": LOOK_AHEAD, "most": most}
+    events = stream("briefs_of_attempts", values)
+    found = [each for each in attempts.attempts_of(briefs(events)) if each.overlaps(since, until)]
+    is_cut = next(stream("time_of_event", {"since": since, "number": most}), (until,))[0] < until
+    shown = attempts.list_of(found, at, limit)
+    return AttemptList(at, shown.attempts, shown.is_cut or is_cut)
 
 
 def log_page(

@@ -31,8 +31,8 @@ def list_steps(
 ) -> StepList:
     """See :meth:`fleet_q.core.ports.Transaction.list_steps`. ``run`` runs a statement."""
     before = AFTER_LAST if cursor is None else int(cursor)
-    values = {**_values(step_filter), "before": before, "limit": limit}
-    places = _places(run, step_filter)
+    values = {**filter_values(step_filter), "before": before, "limit": limit}
+    places = places_among(run, step_filter)
     if places is not None:
         found = run("list_among", {**values, "places": rows.encode(places)}).fetchall()
         more = found[-1][0] if len(found) == limit else None
@@ -52,7 +52,7 @@ def _page(at: int, found: list[Any], more: int | None, searched: int) -> StepLis
     return StepList(at, steps, None if more is None else str(more), searched)
 
 
-def _places(run: Run, step_filter: StepFilter) -> list[int] | None:
+def places_among(run: Run, step_filter: StepFilter) -> list[int] | None:
     """The rows among which the steps are; ``None`` if no index tells few enough."""
     queries: list[tuple[str, dict[str, Any]]] = []
     if step_filter.workflow_id is not None:
@@ -69,7 +69,8 @@ def _places(run: Run, step_filter: StepFilter) -> list[int] | None:
     return None
 
 
-def _values(step_filter: StepFilter) -> dict[str, Any]:
+def filter_values(step_filter: StepFilter) -> dict[str, Any]:
+    """The conditions of a filter as values of a statement."""
     return {
         **rows.filter_values(step_filter),
         "labels": rows.encode(["," + pair for pair in step_filter.label_pairs()]),

@@ -14,11 +14,14 @@ from msgspec.structs import asdict
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
-from fleet_q.adapters.sqlite import past, search, stats, submissions
+from fleet_q.adapters.sqlite import past, search, search_past, stats, submissions
 from fleet_q.adapters.sqlite.candidates import Pair, Waiting, all_served, candidates, served
 from fleet_q.adapters.sqlite.dependencies import SqliteDependencies
 from fleet_q.adapters.statements import statements
+from fleet_q.core.activity import ActivityPage
+from fleet_q.core.attempts import AttemptList
 from fleet_q.core.backlog import PendingGroup, backlog_of
+from fleet_q.core.briefs import Brief
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
@@ -317,6 +320,36 @@ class SqliteTransaction(SqliteDependencies):
 
     def pod_events(self) -> Iterator[PodEvent]:
         return map(rows.to_pod_event, self._stream("pod_events"))
+
+    def has_log_index(self) -> bool:
+        """Whether the log has an index of its times."""
+        return self._run("has_log_index").fetchone() is not None
+
+    def last_place(self) -> int:
+        """The rowid of the last step that was submitted, about the number of steps; 0: none."""
+        row: tuple[int | None] = self._run("last_place").fetchone()
+        return row[0] or 0
+
+    def make_log_index(self) -> None:
+        """Make the index of the log's times."""
+        self._run("make_log_index")
+
+    def steps_at(
+        self, moment: int, step_filter: StepFilter, limit: int, cursor: str | None
+    ) -> StepList:
+        return search_past.steps_at(self._run, self.at, moment, step_filter, limit, cursor)
+
+    def activity(self, since: int, until: int, cursor: str | None) -> ActivityPage:
+        is_indexed = self.has_log_index()
+        return past.activity_page(self._stream, is_indexed, self.at, since, until, cursor)
+
+    def attempts(self, since: int, until: int, limit: int) -> AttemptList:
+        if not self.has_log_index():
+            return super().attempts(since, until, limit)
+        return past.attempt_list(self._stream, self.at, since, until, limit)
+
+    def _briefs(self) -> Iterator[Brief]:
+        return past.briefs(self._stream("briefs"))
 
     def log(self, selected: LogFilter, limit: int, cursor: str | None) -> LogPage:
         return past.log_page(self._stream, self.at, selected, limit, cursor)

@@ -365,5 +365,8 @@ class Database(Protocol):
     def snapshot(self) -> AbstractContextManager[Transaction]:
         """A consistent read transaction that may last long without blocking anybody."""
 
+    def index_log(self, most_steps: int | None) -> bool:
+        """See :meth:`Store.index_log`."""
+
     def close(self) -> None:
         """Close the database; it cannot be used afterwards."""

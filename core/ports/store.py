@@ -249,6 +249,11 @@ class Store(Protocol):
     def attempts(self, since: int, until: int, limit: int) -> AttemptList:
         """The latest ``limit`` of the attempts that overlap this span of store time."""
 
+    def index_log(self, most_steps: int | None = None) -> bool:
+        """Make the reads of the past fast, if the store needs an index for that and has about
+        ``most_steps`` steps at most; returns whether they are. While the index is made, which takes
+        some seconds for a million steps, nobody can write. It costs some time at each change."""
+
     def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
         """A page of the log in order of time: up to ``limit`` of the events that a filter selects.
         ``cursor`` is that of the previous page. On a large store it takes long, unless an index

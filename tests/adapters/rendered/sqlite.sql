@@ -174,6 +174,84 @@ SELECT EXISTS (SELECT 1 FROM pod_health) AS has_pods;
 -- sqlite/begin_writing
 BEGIN IMMEDIATE;
 
+-- sqlite/briefs
+-- All events of the log, those of a step together and in order.
+SELECT
+    event.step_id, step.queue, step.task_type, event.type, event.event_ts, event.available_ts,
+    event.parents IS NOT NULL AND event.type = 'submitted', event.pod_id, event.incarnation,
+    substr(event.error, 1, 500)
+FROM step_events AS event
+CROSS JOIN step_tracker AS step ON step.step_id = event.step_id
+ORDER BY event.step_id, event.version;
+
+-- sqlite/briefs_after
+-- All events of the next steps by id. CROSS JOIN keeps those of a step together and in order.
+SELECT
+    event.step_id, step.queue, step.task_type, event.type, event.event_ts, event.available_ts,
+    event.parents IS NOT NULL AND event.type = 'submitted', event.pod_id, event.incarnation,
+    substr(event.error, 1, 500)
+FROM (
+    SELECT step_id, queue, task_type
+    FROM step_tracker
+    WHERE step_id > :after
+    ORDER BY step_id
+    LIMIT :limit
+) AS step
+CROSS JOIN step_events AS event ON event.step_id = step.step_id;
+
+-- sqlite/briefs_of_attempts
+-- All events of the steps that changed last in a span of time, of those that changed first after it, and
+-- of steps that are claimed. CROSS JOIN keeps those of a step together and in order.
+SELECT
+    event.step_id, step.queue, step.task_type, event.type, event.event_ts, event.available_ts,
+    event.parents IS NOT NULL AND event.type = 'submitted', event.pod_id, event.incarnation,
+    substr(event.error, 1, 500)
+FROM (
+    SELECT step_id
+    FROM (
+        SELECT step_id
+        FROM step_events
+        WHERE event_ts >= :since AND event_ts < :until
+        ORDER BY event_ts DESC
+        LIMIT :most
+    )
+    UNION
+    SELECT step_id
+    FROM (
+        SELECT step_id
+        FROM step_events
+        WHERE event_ts >= :until AND event_ts < :until + :look_ahead
+        ORDER BY event_ts
+        LIMIT :most
+    )
+    UNION
+    SELECT step_id
+    FROM (
+        SELECT step_id
+        FROM step_tracker INDEXED BY step_tracker_claimed
+        WHERE status = 'claimed'
+        LIMIT :most
+    )
+) AS changed
+CROSS JOIN step_tracker AS step ON step.step_id = changed.step_id
+CROSS JOIN step_events AS event ON event.step_id = step.step_id;
+
+-- sqlite/briefs_of_changed
+-- All events of the steps that changed in a span of time. CROSS JOIN keeps those of a step together and
+-- in order.
+SELECT
+    event.step_id, step.queue, step.task_type, event.type, event.event_ts, event.available_ts,
+    event.parents IS NOT NULL AND event.type = 'submitted', event.pod_id, event.incarnation,
+    substr(event.error, 1, 500)
+FROM (
+    SELECT DISTINCT step_id
+    FROM step_events
+    WHERE event_ts >= :since AND event_ts < :until
+    ORDER BY step_id
+) AS changed
+CROSS JOIN step_tracker AS step ON step.step_id = changed.step_id
+CROSS JOIN step_events AS event ON event.step_id = step.step_id;
+
 -- sqlite/cancel_fallen
 -- Apply the event Cancelled to these waiting steps, each with its error.
 UPDATE step_tracker
@@ -417,6 +495,18 @@ FROM step_events
 WHERE step_id IN (SELECT value FROM json_each(:step_ids))
 ORDER BY step_id, version;
 
+-- sqlite/events_of_steps_until
+-- The events of steps until a moment, with what a list shows of them.
+SELECT
+    step_id, version, type, event_ts, pod_id, iif(payload IS NULL, NULL, '{}'), priority,
+    max_retries, available_ts, queue, task_type, key, unique_key, unique_until_ts, labels, timeout,
+    parents, workflow_id, spawned_by, start_by_ts, claim_token, incarnation,
+    iif(result IS NULL, NULL, 'null'), substr(error, 1, 500), NULL,
+    iif(checkpoint IS NULL, NULL, 'null')
+FROM step_events
+WHERE step_id IN (SELECT value FROM json_each(:step_ids)) AND event_ts <= :moment
+ORDER BY step_id, version;
+
 -- sqlite/expired
 SELECT step_id
 FROM step_tracker INDEXED BY step_tracker_start_by
@@ -627,6 +717,9 @@ SELECT EXISTS (SELECT 1 FROM dependencies) AS has_dependencies;
 -- sqlite/has_inbox_rows
 SELECT EXISTS (SELECT 1 FROM step_inbox) AS has_inbox_rows;
 
+-- sqlite/has_log_index
+SELECT 1 FROM pragma_index_list('step_events') WHERE name = 'step_events_time';
+
 -- sqlite/history
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
     queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
@@ -735,6 +828,9 @@ SELECT EXISTS (
         )
 );
 
+-- sqlite/last_place
+SELECT max(rowid) FROM step_tracker;
+
 -- sqlite/latest_heartbeat
 SELECT coalesce(max(last_heartbeat_ts), 0) FROM pod_health;
 
@@ -777,6 +873,48 @@ WHERE step.rowid < :before
 ORDER BY step.rowid DESC
 LIMIT :limit;
 
+-- sqlite/list_among_at
+-- Steps that a filter may have selected at a moment, among the rows :places, the latest first.
+SELECT
+    step.rowid, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
+        step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
+        step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
+        step.workflow_id, step.progress, step.start_by_ts, step.snoozes, substr(step.error, 1, 500)
+FROM json_each(:places) AS place
+JOIN step_tracker AS step ON step.rowid = place.value
+WHERE step.rowid < :before
+    AND step.created_ts <= :moment
+    AND (
+        (
+            step.last_update_ts <= :moment
+            AND (:statuses IS NULL OR step.status IN (SELECT value FROM json_each(:statuses)))
+            AND (:task_types IS NULL OR step.task_type IN (SELECT value FROM json_each(:task_types)))
+            AND (:queues IS NULL OR step.queue IN (SELECT value FROM json_each(:queues)))
+            AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
+            AND NOT EXISTS (
+                SELECT 1
+                FROM json_each(:labels)
+                WHERE instr(',' || substr(coalesce(step.labels, ''), 2), value) = 0
+            )
+            AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
+            AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+            AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
+            AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
+            AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
+        )
+        OR (
+            step.last_update_ts > :moment
+            AND (:queues IS NULL OR step.queue IN (SELECT value FROM json_each(:queues)))
+            AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
+            AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+            AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
+            AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
+            AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
+        )
+    )
+ORDER BY step.rowid DESC
+LIMIT :limit;
+
 -- sqlite/list_latest
 -- Steps that a filter selects among the :most latest before :before, the latest first.
 SELECT
@@ -802,6 +940,49 @@ AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
 AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
 AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
 AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
+ORDER BY latest.place DESC
+LIMIT :limit;
+
+-- sqlite/list_latest_at
+-- Steps that a filter may have selected at a moment, among the :most latest rows, the latest first.
+SELECT
+    latest.place, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
+        step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
+        step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
+        step.workflow_id, step.progress, step.start_by_ts, step.snoozes, substr(step.error, 1, 500)
+FROM (
+    SELECT rowid AS place FROM step_tracker WHERE rowid < :before ORDER BY rowid DESC LIMIT :most
+) AS latest
+JOIN step_tracker AS step ON step.rowid = latest.place
+WHERE step.created_ts <= :moment
+AND (
+    (
+        step.last_update_ts <= :moment
+        AND (:statuses IS NULL OR step.status IN (SELECT value FROM json_each(:statuses)))
+        AND (:task_types IS NULL OR step.task_type IN (SELECT value FROM json_each(:task_types)))
+        AND (:queues IS NULL OR step.queue IN (SELECT value FROM json_each(:queues)))
+        AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
+        AND NOT EXISTS (
+            SELECT 1
+            FROM json_each(:labels)
+            WHERE instr(',' || substr(coalesce(step.labels, ''), 2), value) = 0
+        )
+        AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
+        AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+        AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
+        AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
+        AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
+    )
+    OR (
+        step.last_update_ts > :moment
+        AND (:queues IS NULL OR step.queue IN (SELECT value FROM json_each(:queues)))
+        AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
+        AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+        AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
+        AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
+        AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
+    )
+)
 ORDER BY latest.place DESC
 LIMIT :limit;
 
@@ -917,6 +1098,10 @@ WHERE (event.event_ts, event.step_id, event.version) > (:after_ts, :after_name, 
 ORDER BY event.event_ts DESC, event.step_id DESC, event.version DESC
 LIMIT :limit;
 
+-- sqlite/make_log_index
+-- Not among the migrations: it costs time at each change, and only those who look at the past need it.
+CREATE INDEX IF NOT EXISTS step_events_time ON step_events (event_ts);
+
 -- sqlite/make_ready
 -- Apply the event Ready to these waiting steps.
 UPDATE step_tracker
@@ -967,6 +1152,11 @@ WHERE status = 'pending' AND is_queued = 0 AND queue = :queue AND task_type = :t
 SELECT min(next_ts)
 FROM schedules
 WHERE next_ts IS NOT NULL;
+
+-- sqlite/next_steps
+-- The last of the next steps by id, and how many these are.
+SELECT max(step_id), count(*)
+FROM (SELECT step_id FROM step_tracker WHERE step_id > :after ORDER BY step_id LIMIT :limit);
 
 -- sqlite/orphans
 -- INDEXED BY, as the planner would scan all steps by id to find the few claimed ones.
@@ -1312,6 +1502,10 @@ SET status = 'waiting', last_update_ts = :now, version = version + 1, retry_coun
 FROM json_each(:step_ids) AS restored
 WHERE step_id = restored.value AND +status = 'cancelled';
 
+-- sqlite/row_at_place
+-- The last row up to a place, and when its step was submitted.
+SELECT rowid, created_ts FROM step_tracker WHERE rowid <= :place ORDER BY rowid DESC LIMIT 1;
+
 -- sqlite/rows_before
 -- The :most latest rows between :after and :before: the first of them, and their number.
 SELECT min(place), count(*)
@@ -1432,6 +1626,10 @@ VALUES (
 DELETE FROM orphans
 WHERE step_id IN (SELECT step_id FROM orphans ORDER BY step_id LIMIT :limit)
 RETURNING step_id, claim_token, claimed_by, incarnation, retry_count, max_retries, size;
+
+-- sqlite/time_of_event
+-- When the event happened that has :number events before it since :since.
+SELECT event_ts FROM step_events WHERE event_ts >= :since ORDER BY event_ts LIMIT 1 OFFSET :number;
 
 -- sqlite/update_step
 UPDATE step_tracker
