@@ -7,6 +7,7 @@ give the same file, apart from its times, which end now.
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -164,8 +165,8 @@ def make(path: Path, steps: int = STEPS, days: float = DAYS) -> None:
     append = by_place(sql["insert_step_event"], list(ROWS.step_event))
     put_pod = by_place(sql["upsert_pod"], list(ROWS.pod))
     append_pod = by_place(sql["insert_pod_event"], list(ROWS.pod_event))
-    with closing(store), store._database.write() as tx:  # type: ignore[attr-defined]
-        connection = tx._connection
+    store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
         for pod_history in million.pods():
             if (pod := pods.fold(pod_history)) is not None:
                 connection.executemany(append_pod, map(rows.pod_event_row, pod_history))
