@@ -1,7 +1,7 @@
 -- The events of steps until a moment, with what a list shows of them.
 SELECT
     {step_event_columns with
-        payload = iif(payload IS NULL, NULL, '{}');
+        payload = iif(payload IS NULL, NULL, 'null');
         result = iif(result IS NULL, NULL, 'null');
         checkpoint = iif(checkpoint IS NULL, NULL, 'null');
         error = substr(error, 1, 500);

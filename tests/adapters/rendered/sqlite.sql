@@ -498,7 +498,7 @@ ORDER BY step_id, version;
 -- sqlite/events_of_steps_until
 -- The events of steps until a moment, with what a list shows of them.
 SELECT
-    step_id, version, type, event_ts, pod_id, iif(payload IS NULL, NULL, '{}'), priority,
+    step_id, version, type, event_ts, pod_id, iif(payload IS NULL, NULL, 'null'), priority,
     max_retries, available_ts, queue, task_type, key, unique_key, unique_until_ts, labels, timeout,
     parents, workflow_id, spawned_by, start_by_ts, claim_token, incarnation,
     iif(result IS NULL, NULL, 'null'), substr(error, 1, 500), NULL,
