@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from msgspec import Raw
 from msgspec.structs import fields
 
+from fleet_q.core.alerts import Alert
 from fleet_q.core.events import Fact, PodFact, StepFact
 from fleet_q.core.lifecycle import EFFECTS, NewValue
 from fleet_q.core.pod import Pod
@@ -114,6 +115,7 @@ ROWS: Final = Rows(
     queue=columns_of(Queue),
     queue_event=columns_of(QueueEvent),
     schedule=columns_of(Schedule),
+    alert=columns_of(Alert),
     schedule_event=columns_of(ScheduleEvent),
     facts={event: fact.__struct_fields__ for event, fact in STEP_FACTS.items()},
     effects={event: _effect(event) for event in EFFECTS},

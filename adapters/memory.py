@@ -17,6 +17,7 @@ from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.dependency_table import DependencyTable
 from fleet_q.adapters.ids import INTAKE
 from fleet_q.core import log, search
+from fleet_q.core.alerts import Alert
 from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.dependencies import Dependency, Dependent, parents_of
@@ -72,6 +73,7 @@ class MemoryDatabase:
         self.queues: dict[str, Queue] = {}
         self.schedule_log: dict[str, list[ScheduleEvent]] = {}
         self.schedules: dict[str, Schedule] = {}
+        self.alerts: dict[str, Alert] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
         self.by_unique_key: dict[str, dict[str, None]] = defaultdict(dict)
         self.dependencies = DependencyTable()
@@ -461,6 +463,21 @@ class MemoryTransaction(StepByStep):
     def delete_schedule(self, schedule: str) -> None:
         deleted = self._db.schedules.pop(schedule)
         self._undo.append(partial(_restore, self._db.schedules, schedule, deleted))
+
+    def alerts(self) -> list[Alert]:
+        return [self._db.alerts[name] for name in sorted(self._db.alerts)]
+
+    def alert(self, alert: str) -> Alert | None:
+        return self._db.alerts.get(alert)
+
+    def write_alert(self, alert: Alert) -> None:
+        before = self._db.alerts.get(alert.alert)
+        self._undo.append(partial(_restore, self._db.alerts, alert.alert, before))
+        self._db.alerts[alert.alert] = alert
+
+    def delete_alert(self, alert: str) -> None:
+        deleted = self._db.alerts.pop(alert)
+        self._undo.append(partial(_restore, self._db.alerts, alert, deleted))
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str

@@ -10,6 +10,7 @@ from msgspec import NODEFAULT, Raw
 from msgspec.structs import asdict, astuple, fields
 
 from fleet_q.adapters.columns import NO_COLUMNS, POD_FACTS, ROWS, STEP_FACTS, Facts
+from fleet_q.core.alerts import Alert
 from fleet_q.core.effects import json_text_or_none
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, StepEvent
@@ -68,6 +69,11 @@ def to_schedule_event(row: Row) -> ScheduleEvent:
             f"event {values['version']} of schedule {values['schedule']!r} is {values['type']!r}"
         )
     return msgspec.convert(values, ScheduleEvent, strict=False)
+
+
+def to_alert(row: Row) -> Alert:
+    """The alert of a row of ``alerts``, likewise."""
+    return msgspec.convert(_named(row, Alert.__struct_fields__), Alert, strict=False)
 
 
 def _named(row: Row, names: Sequence[str]) -> dict[str, Any]:

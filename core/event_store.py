@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from fleet_q.core.activity import ActivityPage
+from fleet_q.core.alerts import Alert, AlertList
 from fleet_q.core.attempts import AttemptList
 from fleet_q.core.dependencies import parents_of
 from fleet_q.core.events import PodEvent, StepEvent
@@ -135,6 +136,23 @@ class EventStore:
     def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
         with self._database.read() as tx:
             return tx.schedule_history(schedule)
+
+    def alerts(self) -> AlertList:
+        with self._database.read() as tx:
+            return AlertList(tx.at, tuple(tx.alerts()))
+
+    def write_alert(self, before: Alert | None, after: Alert | None) -> bool:
+        row = after or before
+        assert row is not None
+        with self._database.write() as tx:
+            current = tx.alert(row.alert)
+            if (current and current.version) != (before and before.version):
+                return False
+            if after is not None:
+                tx.write_alert(after)
+            elif current is not None:
+                tx.delete_alert(row.alert)
+            return True
 
     def step(self, step_id: str) -> Step | None:
         with self._database.read() as tx:

@@ -20,7 +20,7 @@ MAX_PREFETCH: Final = 1_000
 PREFIX: Final = "FLEET_Q_"
 """The prefix of all environment variables."""
 
-SECRET: Final = frozenset({"api_keys"})
+SECRET: Final = frozenset({"api_keys", "alert_webhook"})
 """The settings whose values are never shown in messages."""
 
 Seconds = Annotated[float, Meta(gt=0, le=MAX_SECONDS)]
@@ -71,6 +71,9 @@ class PodSettings(Struct, frozen=True, kw_only=True):
       hour is longer than most outages, which a pod should outlast, because a restart throws away
       what its functions have done; and it is short enough for a pod whose own network, credentials
       or version are the cause, which a restart may cure.
+    - ``alert_oldest``: an alert is raised if the oldest due step of a queue waits for this long.
+    - ``alert_after``: an alert is raised if steps are unserved, or a schedule is late, for this
+      long; that for dead letters is over if none follows for this long.
     - ``prune_after``: the leader prunes steps that were completed or cancelled, and pods that were
       last seen, at least this long ago; ``None``: nothing is pruned.
     """
@@ -90,6 +93,8 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     sleep_after: Seconds = 60.0
     sleep_poll_interval: Seconds = 30.0
     store_give_up_after: Seconds = 3_600.0
+    alert_oldest: Seconds = 3_600.0
+    alert_after: Seconds = 300.0
     prune_after: Seconds | None = None
 
     def __post_init__(self) -> None:

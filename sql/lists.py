@@ -29,7 +29,8 @@ class Effect(NamedTuple):
 class Rows(NamedTuple):
     """The columns of the tables, and how events change them.
 
-    ``step``, ``pod``, ``queue`` and ``schedule`` are the columns of the tables, ``step_event``,
+    ``step``, ``pod``, ``queue``, ``schedule`` and ``alert`` are the columns of the tables,
+    ``step_event``,
     ``pod_event``, ``queue_event`` and ``schedule_event`` those of their logs. ``facts`` has,
     for each type of event, its own columns of the step log, and ``effects`` its effect on a
     step. ``submission`` and ``outcome`` are the fields of the commands that submit and
@@ -44,6 +45,7 @@ class Rows(NamedTuple):
     queue: Columns
     queue_event: Columns
     schedule: Columns
+    alert: Columns
     schedule_event: Columns
     facts: Mapping[str, Sequence[str]]
     effects: Mapping[str, Effect]
@@ -72,7 +74,7 @@ class Rows(NamedTuple):
 
 
 _TABLES: Final = (
-    "step", "pod", "queue", "schedule",
+    "step", "pod", "queue", "schedule", "alert",
     "step_event", "pod_event", "queue_event", "schedule_event",
 )  # fmt: skip
 
@@ -98,7 +100,7 @@ def sqlite(rows: Rows) -> Lists:
 
 def snowflake(rows: Rows) -> Lists:
     """The lists for Snowflake's statements, in which rows of the tables have the aliases ``step``,
-    ``pod``, ``queue`` and ``schedule``."""
+    ``pod``, ``queue``, ``schedule`` and ``alert``."""
     lists: dict[str, ColumnList] = {}
     for table in _TABLES:
         columns: Columns = getattr(rows, table)

@@ -15,8 +15,8 @@ from fleet_q.sql.render import with_names, with_question_marks, without_comments
 DIALECT: Final = "snowflake"
 TABLES: Final = (
     "step_tracker", "pod_health", "step_events", "pod_events", "pod_heartbeats", "step_progress",
-    "sync_requests", "queues", "queue_events", "schedules", "schedule_events", "step_inbox",
-    "fleet_q",
+    "sync_requests", "queues", "queue_events", "schedules", "schedule_events", "alerts",
+    "step_inbox", "fleet_q",
 )  # fmt: skip
 
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")  # an identifier without quotes

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.ids import INTAKE
+from fleet_q.adapters.snowflake.alerts import read_alerts, write_alert
 from fleet_q.adapters.snowflake.backlog import to_backlog
 from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.adapters.snowflake.change import change, change_allowed
@@ -34,6 +35,7 @@ from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import activity, attempts, past, search, workflows
 from fleet_q.core import step as steps
 from fleet_q.core.activity import ActivityPage
+from fleet_q.core.alerts import Alert, AlertList
 from fleet_q.core.attempts import AttemptList
 from fleet_q.core.briefs import Brief, briefs_of
 from fleet_q.core.dependencies import parents_of
@@ -223,6 +225,12 @@ class SnowflakeStore:
 
     def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
         return read_history(self._calls, schedule)
+
+    def alerts(self) -> AlertList:
+        return read_alerts(self._calls)
+
+    def write_alert(self, before: Alert | None, after: Alert | None) -> bool:
+        return write_alert(self._calls, before, after)
 
     def queue_history(self, queue: str) -> list[QueueEvent]:
         history = self._calls.query("queue_history", queue=queue)

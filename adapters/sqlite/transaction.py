@@ -19,6 +19,7 @@ from fleet_q.adapters.sqlite.candidates import Pair, Waiting, all_served, candid
 from fleet_q.adapters.sqlite.dependencies import SqliteDependencies
 from fleet_q.adapters.statements import statements
 from fleet_q.core.activity import ActivityPage
+from fleet_q.core.alerts import Alert
 from fleet_q.core.attempts import AttemptList
 from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.briefs import Brief
@@ -80,6 +81,7 @@ _PUT_STEP: Final = _RowStatement("put_step", list(ROWS.step))
 _UPSERT_POD: Final = _RowStatement("upsert_pod", list(ROWS.pod))
 _UPSERT_QUEUE: Final = _RowStatement("upsert_queue", list(ROWS.queue))
 _INSERT_QUEUE_EVENT: Final = _RowStatement("insert_queue_event", list(ROWS.queue_event))
+_UPSERT_ALERT: Final = _RowStatement("upsert_alert", list(ROWS.alert))
 _UPSERT_SCHEDULE: Final = _RowStatement("upsert_schedule", list(ROWS.schedule))
 _INSERT_SCHEDULE_EVENT: Final = _RowStatement("insert_schedule_event", list(ROWS.schedule_event))
 _INSERT_STEP_EVENT: Final = by_place(_SQL["insert_step_event"], list(ROWS.step_event))
@@ -387,6 +389,19 @@ class SqliteTransaction(SqliteDependencies):
 
     def delete_schedule(self, schedule: str) -> None:
         self._run("delete_schedule", {"schedule": schedule})
+
+    def alerts(self) -> list[Alert]:
+        return [rows.to_alert(row) for row in self._run("alerts")]
+
+    def alert(self, alert: str) -> Alert | None:
+        row = self._run("alert", {"alert": alert}).fetchone()
+        return None if row is None else rows.to_alert(row)
+
+    def write_alert(self, alert: Alert) -> None:
+        self._run_many(_UPSERT_ALERT.text, [_UPSERT_ALERT.row_of(alert)])
+
+    def delete_alert(self, alert: str) -> None:
+        self._run("delete_alert", {"alert": alert})
 
     def delete_inbox_rows(self, last: InboxRow) -> None:
         self._run("delete_inbox_rows", {"row_id": last.row_id})

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from fleet_q.core.activity import ActivityPage
+from fleet_q.core.alerts import Alert
 from fleet_q.core.attempts import AttemptList
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.dependencies import Dependency, Dependent
@@ -217,6 +218,12 @@ class Transaction(Protocol):
     def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
         """See :meth:`Store.schedule_history`."""
 
+    def alerts(self) -> list[Alert]:
+        """See :meth:`Store.alerts`."""
+
+    def alert(self, alert: str) -> Alert | None:
+        """The alert of this name."""
+
     def waiting_below(self, step_ids: Sequence[str]) -> set[str]:
         """The steps that depend on one of these, or on others of them, and so on down."""
 
@@ -256,6 +263,12 @@ class Transaction(Protocol):
 
     def delete_schedule(self, schedule: str) -> None:
         """Delete the row of a schedule."""
+
+    def write_alert(self, alert: Alert) -> None:
+        """Write the row of an alert."""
+
+    def delete_alert(self, alert: str) -> None:
+        """Delete the row of an alert."""
 
     def delete_inbox_rows(self, last: InboxRow) -> None:
         """Delete the rows of the inbox up to this one."""

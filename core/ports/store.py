@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from fleet_q.core.activity import ActivityPage
+from fleet_q.core.alerts import Alert, AlertList
 from fleet_q.core.attempts import AttemptList
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
@@ -147,6 +148,13 @@ class Store(Protocol):
 
     def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
         """The changes of a schedule in order; empty if there never was one."""
+
+    def alerts(self) -> AlertList:
+        """All alerts, also those that are over, ordered by name."""
+
+    def write_alert(self, before: Alert | None, after: Alert | None) -> bool:
+        """Write the row of an alert, if it has the version of ``before``; ``None``: there is no
+        row, or is none afterwards. Returns whether it was written."""
 
     def step(self, step_id: str) -> Step | None:
         """The current state of a step. One that a row of the inbox will become is pending and has

@@ -97,6 +97,10 @@ class Observer:
     def on_not_fired(self, schedule: str, error: Exception) -> None:
         """A schedule could not fire; it is tried again after a recovery interval."""
 
+    def on_alerts_postponed(self, error: Exception) -> None:
+        """The leader could not look for alerts, or record one; it tries again after the next
+        recovery cycle."""
+
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
         """A prune has ended, or failed with ``error``; another begins next interval, or with the
         next recovery cycle if the store was unavailable."""

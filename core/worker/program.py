@@ -8,6 +8,7 @@ Functions run elsewhere; calls of :class:`Functions` do not wait.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar
@@ -15,7 +16,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from fleet_q.core import pruning, recovery, unserved
-from fleet_q.core.calls import StoreCall
+from fleet_q.core.alerting import look_for_alerts, record_told
+from fleet_q.core.alerts import Alert, AlertRules
+from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.cycle import Cycle
 from fleet_q.core.errors import (
     FleetQError,
@@ -79,7 +82,8 @@ class PodProgram:
     ``starts`` are the records of which functions began, ``own_starts`` is the pod's own. ``clock``
     is monotonic, in seconds. ``new_queue`` makes the queue that orphans wait in during a recovery
     cycle. ``describe`` gives an error as one line, ``calendar`` the times of schedules,
-    ``declared`` are those of the code that the pod runs.
+    ``declared`` are those of the code that the pod runs. ``send_alert`` begins to send an alert
+    to a person, and tells :meth:`on_alert_told`; ``None``: nobody is to be told.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class PodProgram:
         describe: Callable[[BaseException], str],
         calendar: Calendar,
         declared: Sequence[Definition] = (),
+        send_alert: Callable[[Alert], object] | None = None,
     ) -> None:
         self.unexpected: str | None = None
         """The type of the unexpected error that the last pass of the loop ended with."""
@@ -120,6 +125,9 @@ class PodProgram:
         self._unserved = UnservedTracker()
         self._firing: Cycle | None = None
         self._fired = FiringStats()
+        self._send_alert = send_alert
+        self._told: deque[Alert] = deque()
+        self._recording: Cycle | None = None
         self._prune: Cycle | None = None
         self._pruned = PruneStats()
 
@@ -137,7 +145,7 @@ class PodProgram:
         else:
             self._observer.on_left(confirmed=self._machine.has_left)
         finally:
-            for cycle in (self._recovery, self._firing, self._prune):
+            for cycle in (self._recovery, self._firing, self._recording, self._prune):
                 if cycle is not None:
                     cycle.close()
 
@@ -201,6 +209,11 @@ class PodProgram:
         is_firing = self._firing is not None
         if self._firing is not None:
             yield from self._continue_firing(self._firing)
+        if self._told and self._recording is None:
+            self._recording = Cycle(record_told(self._told.popleft()), self._clock)
+        is_recording = self._recording is not None
+        if self._recording is not None:
+            yield from self._continue_recording(self._recording)
         if self._recovery is not None:
             yield from self._continue_recovery(self._recovery)
         elif self._prune is not None:
@@ -208,7 +221,7 @@ class PodProgram:
         if self._prune is not None:
             next_at = min(next_at, self._prune.next_at)
         busy = plan.request is not None or must_replan
-        busy |= self._recovery is not None or is_firing
+        busy |= self._recovery is not None or is_firing or is_recording
         if functions.should_pull:
             next_at = min(next_at, self._clock() + RUNNER_RETRY)
             busy |= self._pull()
@@ -401,7 +414,34 @@ class PodProgram:
         )
         if self._observer.wants_unserved:
             cycle = unserved.then_find_unserved(cycle, dead_after, self._on_unserved)
+        if self._send_alert is not None:
+            cycle = self._then_look_for_alerts(cycle, self._send_alert)
         return Cycle(cycle, self._clock)
+
+    def _then_look_for_alerts(
+        self, recovery: Calls[bool], send: Callable[[Alert], object]
+    ) -> Calls[bool]:
+        """A recovery cycle, after which a leader looks for alerts. An error ends only the look."""
+        has_led = yield from recovery
+        if has_led:
+            settings = self._machine.settings
+            rules = AlertRules(micros(settings.alert_oldest), micros(settings.alert_after))
+            try:
+                yield from look_for_alerts(rules, micros(settings.dead_pod_threshold), send)
+            except Exception as error:
+                self._observer.on_alerts_postponed(error)
+        return has_led
+
+    def on_alert_told(self, alert: Alert) -> None:
+        """The receiver has accepted an alert: record it. A message for the pod's loop."""
+        self._told.append(alert)
+
+    def _continue_recording(self, cycle: Cycle) -> Program[None]:
+        error = yield from _continue(cycle)
+        if cycle.is_over:
+            self._recording = None
+            if error is not None:
+                self._observer.on_alerts_postponed(error)
 
     def _on_unserved(self, pairs: Sequence[Pair]) -> None:
         if new := self._unserved.on_found(pairs):

@@ -23,6 +23,7 @@ from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.submission import check_id, check_seconds
 from fleet_q.core.unserved import unserved_among
+from fleet_q.services.app.alerts import AlertView
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import replay_all
 from fleet_q.services.app.pruning import run_prune
@@ -51,6 +52,14 @@ class Admin(AppBase):
         waiting = [(each.queue, each.task_type) for each in stats.types if each.pending]
         dead_after = micros(self.settings.dead_pod_threshold)
         return QueueStatsView.of(stats, run(self.store, unserved_among(waiting, dead_after)))
+
+    def alerts(self, *, only_raised: bool = True) -> list[AlertView]:
+        """Return the alerts that are raised, or, unless ``only_raised``, also those of the last 30
+        days that are over. There are none while no pod has ``FLEET_Q_ALERT_WEBHOOK``."""
+        rows = self.store.alerts().alerts
+        if only_raised:
+            rows = tuple(row for row in rows if row.status == "raised")
+        return [AlertView.of(row) for row in rows if row.since_ts]
 
     def pods(self, *, only_live: bool = False) -> list[PodView]:
         """Return all pods that ever started and are not pruned: the live ones, oldest first, then,

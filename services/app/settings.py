@@ -24,6 +24,7 @@ from fleet_q.core.submission import (
 from fleet_q.services.app.hosts import is_host
 from fleet_q.services.app.key_list import check_keys
 from fleet_q.services.app.roles import ACTOR_PREFIX
+from fleet_q.services.app.webhook import check_webhook, shown_webhook
 
 DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
 SNOWFLAKE_STORE: Final = "snowflake://"
@@ -49,6 +50,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
       those who sign clients' certificates; a client then needs one.
     - ``allowed_hosts``: the hosts, with or without a port, by which requests may call the HTTP API,
       separated by commas; ``*`` allows any.
+    - ``alert_webhook``: the address that the leader sends alerts to; unset, it sends none.
     """
 
     pod_id: str | None = None
@@ -67,6 +69,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     tls_key: str | None = None
     tls_client_ca: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    alert_webhook: str | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -91,6 +94,8 @@ class Settings(PodSettings, frozen=True, kw_only=True):
             raise InvalidInput("FLEET_Q_TLS_CERT and FLEET_Q_TLS_KEY belong together: set both")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise InvalidInput("FLEET_Q_TLS_CLIENT_CA needs FLEET_Q_TLS_CERT and FLEET_Q_TLS_KEY")
+        if self.alert_webhook is not None:
+            check_webhook(self.alert_webhook)
         for host in self.allowed_hosts:
             if not is_host(host):
                 raise InvalidInput(
@@ -109,6 +114,8 @@ class Settings(PodSettings, frozen=True, kw_only=True):
             value = getattr(self, name)
             if name == "api_keys" and value:
                 value = "***"
+            if name == "alert_webhook" and value:
+                value = shown_webhook(value)
             yield name, shown(value) if name == "store" else value
 
     def __repr__(self) -> str:

@@ -19,6 +19,7 @@ from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.app.version import app_version, installed_version
+from fleet_q.services.worker.alert_sender import AlertSender
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.by_hand import PodByHand
 from fleet_q.services.worker.careful_log import CarefulLogger
@@ -87,6 +88,7 @@ def start_pod(
         closes_store=is_own,
         declared=declared,
         observers=observers,
+        alerts=_alerts(connection, pod_id),
     )
     work = f"{count} slots, task types: {registry.described()}"
     if queues is not None:
@@ -120,6 +122,7 @@ def start_pod_by_hand(
         describe=lambda: _description(connection, most, routes),
         closes_store=is_own,
         observers=_observers(registry, pod_id, None, WatchedAttempts(), metrics),
+        alerts=_alerts(connection, pod_id),
     )
     queues, types = routes.queues or ("all",), routes.task_types or ("all",)
     work = f"up to {most} steps by hand, task types: {named(types)}"
@@ -140,6 +143,13 @@ def _observers(
     if not registry.hooks.is_empty:
         observers.append(HookObserver(pod_id, registry.hooks, loop, watched))
     return observers
+
+
+def _alerts(connection: Connection, pod_id: str) -> AlertSender | None:
+    url = connection.settings.alert_webhook
+    if url is None:
+        return None
+    return AlertSender(url, pod_id, described(connection.where, connection.environment))
 
 
 def _description(connection: Connection, count: int, routes: Routes) -> PodDescription:

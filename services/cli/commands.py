@@ -13,6 +13,7 @@ from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.settings import from_env
 from fleet_q.services.app.version import installed_version
+from fleet_q.services.cli.alerts import alert_commands
 from fleet_q.services.cli.dashboard import dashboard_command
 from fleet_q.services.cli.main import run
 from fleet_q.services.cli.options import (
@@ -66,6 +67,7 @@ dlq = typer.Typer(
     help="List and replay dead letters, the steps that failed for good.", no_args_is_help=True
 )
 cli.add_typer(dlq, name="dlq")
+cli.add_typer(alert_commands, name="alerts")
 cli.add_typer(queue_commands, name="queue")
 cli.add_typer(schedule_commands, name="schedules")
 cli.add_typer(steps_commands, name="steps")

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from fleet_q.core import errors
 from fleet_q.services.app.admin import LONGEST_PAGE
+from fleet_q.services.app.alerts import AlertView
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.hosts import ANY
 from fleet_q.services.app.keys import Keys
@@ -178,6 +179,15 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
     def leader() -> LeaderView:
         """Return the leader and the live pods."""
         return fleet.leader()
+
+    @locked.get("/admin/alerts")
+    def alerts(
+        all: Annotated[bool, Query(description="also those of the last 30 days that are over")] = (
+            False
+        ),
+    ) -> list[AlertView]:
+        """List the alerts that are raised."""
+        return fleet.alerts(only_raised=not all)
 
     @locked.get("/admin/pods")
     def pods(

@@ -21,6 +21,7 @@ ENDPOINTS: Final[Mapping[str, Role]] = {
     "GET /admin/leader": "read",
     "GET /admin/pods": "read",
     "GET /admin/dlq": "read",
+    "GET /admin/alerts": "read",
     "GET /demand": "read",
     "GET /metrics": "read",
     "POST /submit": "submit",

@@ -21,6 +21,7 @@ from fleet_q.core.worker.functions import Claim
 from fleet_q.core.worker.observer import Observer
 from fleet_q.services.app.description import message_of
 from fleet_q.services.app.settings import Settings
+from fleet_q.services.worker.alert_sender import AlertSender
 from fleet_q.services.worker.pod_log import PodLog
 from fleet_q.services.worker.pod_thread import Pod
 
@@ -318,6 +319,7 @@ class PodByHand(Pod):
         describe: Callable[[], PodDescription],
         closes_store: bool,
         observers: Sequence[Observer] = (),
+        alerts: AlertSender | None = None,
     ) -> None:
         super().__init__(
             pod_id,
@@ -330,6 +332,7 @@ class PodByHand(Pod):
             describe=describe,
             closes_store=closes_store,
             observers=observers,
+            alerts=alerts,
         )
         self.when_ended(self.steps.on_ended)
 

@@ -68,7 +68,8 @@ class WatchedAttempt(Attempt):
 
     def failed(self, error: BaseException, *, permanent: bool = False) -> Outcome:
         self._ended_at = self._ended_at or monotonic()
-        self.exception = error
+        if not self.context.cancelled:  # it timed out, or its claim is lost
+            self.exception = error
         return super().failed(error, permanent=permanent)
 
 

@@ -139,6 +139,12 @@ class PodLog(Observer):
         else:
             log.error("schedule %r is not fired", schedule, exc_info=error, extra=self._tags())
 
+    def on_alerts_postponed(self, error: Exception) -> None:
+        if isinstance(error, StoreError):
+            log.warning("alerts are postponed: %s", error, extra=self._tags())
+        else:
+            log.error("alerts are postponed", exc_info=error, extra=self._tags())
+
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
         if isinstance(error, StoreError):
             level = logging.WARNING if isinstance(error, StoreUnavailable) else logging.ERROR

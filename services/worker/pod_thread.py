@@ -29,6 +29,7 @@ from fleet_q.core.worker.program import Message, PodProgram, Program, Wait
 from fleet_q.services.app.description import message_of
 from fleet_q.services.app.ids import new_token
 from fleet_q.services.app.settings import Settings
+from fleet_q.services.worker.alert_sender import AlertSender
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from fleet_q.services.worker.pod_log import PodLog, log
 
@@ -53,7 +54,7 @@ class Pod:
     reported to. ``loop`` is the event loop that runs async functions, if the pod has one.
     ``most_by_hand``, ``routes``, ``describe`` and ``chance``: see :class:`PodMachine`.
     ``closes_store`` tells whether the pod closes the store when it ends. Its events are reported to
-    ``observers``, too. ``clock`` is monotonic, in seconds.
+    ``observers``, too; ``alerts`` sends what a leader finds. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Pod:
         closes_store: bool = False,
         declared: Sequence[Definition] = (),
         observers: Sequence[Observer] = (),
+        alerts: AlertSender | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -115,7 +117,10 @@ class Pod:
             describe=message_of,
             calendar=CALENDAR,
             declared=declared,
+            send_alert=None if alerts is None else alerts.send,
         )
+        if alerts is not None:
+            alerts.on_told = lambda alert: self.tell(partial(self._program.on_alert_told, alert))
         self._last_result_at = self._clock()
         self._thread = threading.Thread(target=self._run, name=f"fleet-q-{pod_id}", daemon=True)
 

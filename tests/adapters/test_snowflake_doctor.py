@@ -279,7 +279,8 @@ def test_time_travel_of_a_table_that_changes_is_a_warning(migrated: Schema) -> N
                             "POD_HEARTBEATS": ["TRANSIENT", "0"], "QUEUES": ["TRANSIENT", "0"],
                             "STEP_INBOX": ["TRANSIENT", "0"], "STEP_PROGRESS": ["TRANSIENT", "0"],
                             "SYNC_REQUESTS": ["TRANSIENT", "0"],
-                            "SCHEDULES": ["TRANSIENT", "0"]})  # fmt: skip
+                            "SCHEDULES": ["TRANSIENT", "0"],
+                                "ALERTS": ["TRANSIENT", "0"]})  # fmt: skip
     findings = examine(migrated)
     assert problems(findings) == {"retention": "warn"}
     assert "STEP_TRACKER are kept" in findings["retention"].message

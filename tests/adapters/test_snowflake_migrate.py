@@ -47,6 +47,7 @@ ALL = {
     "QUEUE_EVENTS": 0,
     "SCHEDULES": 0,
     "SCHEDULE_EVENTS": 0,
+    "ALERTS": 0,
     "POD_HEARTBEATS": 0,
     "STEP_PROGRESS": 0,
     "SYNC_REQUESTS": 0,
@@ -70,7 +71,7 @@ def test_migrate_creates_the_tables_and_can_be_repeated(session: Session) -> Non
 def test_migrate_grants_the_named_role_its_privileges(schema: Schema, session: Session) -> None:
     heads = list(migrate(session, role="pods"))
     grants = [head for head in heads if head.startswith("GRANT")]
-    assert len(grants) == 30
+    assert len(grants) == 32
     assert grants[0] == 'GRANT USAGE ON WAREHOUSE "QUEUE" TO ROLE "PODS"'
     where = f'"{schema.database}"."{schema.name}"'
     assert f'GRANT SELECT ON TABLE {where}."STEP_EVENTS" TO ROLE "PODS"' in grants

@@ -181,6 +181,7 @@ def test_standard_tables_that_updates_rewrite_keep_nothing_for_time_travel(kind:
         "sync_requests",
         "queues",
         "schedules",
+        "alerts",
         "step_inbox",
     )
     always = {STATEMENTS.names[name] for name in names}

@@ -28,6 +28,8 @@ def test_defaults_are_those_of_the_quickstart() -> None:
         "sleep_after": 60.0,
         "sleep_poll_interval": 30.0,
         "store_give_up_after": 3_600.0,
+        "alert_oldest": 3_600.0,
+        "alert_after": 300.0,
         "prune_after": None,
     }
 

@@ -24,7 +24,7 @@ OPERATING: Final = DOCS / "operating.md"
 
 DERIVED: Final = {
     "pod_id", "version", "store", "app", "max_processes", "table_prefix", "allowed_hosts",
-    "api_keys_file", "tls_cert", "tls_key", "tls_client_ca",
+    "api_keys_file", "tls_cert", "tls_key", "tls_client_ca", "alert_webhook",
 }  # fmt: skip
 """Settings whose default is made of something else, or nothing, and is documented in words."""
 

@@ -39,6 +39,7 @@ MAY: Final = {
         "GET /workflows/{workflow_id}", "GET /queues", "GET /queues/{name}/history",
         "GET /schedules", "GET /schedules/{name}/next", "GET /schedules/{name}/history",
         "GET /admin/queue", "GET /admin/leader", "GET /admin/pods", "GET /admin/dlq",
+        "GET /admin/alerts",
         "GET /demand", "GET /metrics",
     },
     "read+payloads": set[str](),

@@ -529,6 +529,17 @@ SELECT
 FROM "STEP_EVENTS"
 WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed';
 
+-- snowflake/alerts
+-- All alerts; one row without an alert if there is none.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    alert.alert, alert.status, DATE_PART(epoch_microsecond, alert.since_ts),
+    DATE_PART(epoch_microsecond, alert.send_ts), alert.tries, alert.detail, alert.version,
+    DATE_PART(epoch_microsecond, alert.last_update_ts)
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN "ALERTS" AS alert ON TRUE
+ORDER BY alert.alert;
+
 -- snowflake/all_steps
 SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
     DATE_PART(epoch_microsecond, step.created_ts),
@@ -1658,6 +1669,11 @@ FROM "POD_HEALTH" AS pod
 JOIN "POD_EVENTS" AS event ON event.pod_id = pod.pod_id AND event.version = pod.version
 WHERE pod.status = 'down' AND event.type = 'declared_dead';
 
+-- snowflake/delete_alert
+-- Delete the row of an alert, if it is as the caller has read it, to insert another.
+DELETE FROM "ALERTS"
+WHERE alert = :alert AND version = :expected_version;
+
 -- snowflake/delete_folded_heartbeats
 -- Delete heartbeats that are not later than the last one in the pod's row, or of an incarnation
 -- that has ended.
@@ -1935,6 +1951,18 @@ WHERE step_id = :step_id
 ORDER BY row_id
 LIMIT 1;
 
+-- snowflake/insert_alert
+INSERT INTO "ALERTS" (
+    alert, status, since_ts, send_ts, tries, detail, version, last_update_ts
+)
+SELECT
+    alert.value[0]::VARCHAR, alert.value[1]::VARCHAR,
+    TO_TIMESTAMP_LTZ(alert.value[2]::NUMBER(38, 0), 6),
+    TO_TIMESTAMP_LTZ(alert.value[3]::NUMBER(38, 0), 6), alert.value[4]::NUMBER(38, 0),
+    alert.value[5]::VARCHAR, alert.value[6]::NUMBER(38, 0),
+    TO_TIMESTAMP_LTZ(alert.value[7]::NUMBER(38, 0), 6)
+FROM TABLE(FLATTEN(input => PARSE_JSON(:alerts))) AS alert;
+
 -- snowflake/insert_inbox_rows
 -- Insert rows into the inbox. :rows has one object for each.
 INSERT INTO "STEP_INBOX" (
@@ -2201,6 +2229,13 @@ LEFT JOIN (
     QUALIFY ROW_NUMBER() OVER (ORDER BY created_ts DESC, step_id DESC) <= :limit
 ) AS step ON TRUE
 ORDER BY step.created_ts DESC, step.step_id DESC;
+
+-- snowflake/lock_alert
+-- Lock the row of an alert. A query may not see yet what another session has committed; an UPDATE
+-- changes what is there, and a transaction sees what it has changed.
+UPDATE "ALERTS"
+SET tries = tries
+WHERE alert = :alert;
 
 -- snowflake/lock_children
 -- Lock the waiting steps of which this change ended a parent: of two transactions that end parents of

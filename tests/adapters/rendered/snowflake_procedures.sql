@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/procedures/change
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_11"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
@@ -1452,7 +1452,7 @@ END
 $$;
 
 -- snowflake/procedures/confirm
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_11"(
     pod_id VARCHAR
 )
 COPY GRANTS
@@ -1504,7 +1504,7 @@ END
 $$;
 
 -- snowflake/procedures/declare_dead
-CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_11"(
     silent VARCHAR,
     becomes VARCHAR,
     pod_id VARCHAR,
@@ -1600,7 +1600,7 @@ END
 $$;
 
 -- snowflake/procedures/exchange
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_11"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
@@ -4213,7 +4213,7 @@ END
 $$;
 
 -- snowflake/procedures/expire
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXPIRE_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXPIRE_11"(
     most NUMBER(38, 0),
     error VARCHAR,
     pod_id VARCHAR,
@@ -4782,7 +4782,7 @@ END
 $$;
 
 -- snowflake/procedures/fold_heartbeats
-CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_11"(
     may_be_unsettled BOOLEAN,
     change_id VARCHAR
 )
@@ -5434,7 +5434,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_pod
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_11"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     version NUMBER(38, 0),
@@ -5490,7 +5490,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_11"(
     ended VARCHAR,
     before NUMBER(38, 0),
     pod_id VARCHAR,
@@ -5549,7 +5549,7 @@ END
 $$;
 
 -- snowflake/procedures/recover
-CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_11"(
     claims VARCHAR,
     claim_count NUMBER(38, 0),
     error VARCHAR,
@@ -6314,7 +6314,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_pods
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_11"(
     pod_ids VARCHAR,
     pods VARCHAR,
     event_count NUMBER(38, 0),
@@ -6361,7 +6361,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_queues
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_11"(
     names VARCHAR,
     queues VARCHAR,
     event_count NUMBER(38, 0),
@@ -6409,7 +6409,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_11"(
     step_ids VARCHAR,
     steps VARCHAR,
     event_count NUMBER(38, 0),
@@ -6468,7 +6468,7 @@ END
 $$;
 
 -- snowflake/procedures/save_checkpoint
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SAVE_CHECKPOINT_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SAVE_CHECKPOINT_11"(
     step_id VARCHAR,
     claim_token VARCHAR,
     step_version NUMBER(38, 0),
@@ -6774,7 +6774,7 @@ END
 $$;
 
 -- snowflake/procedures/set_queue
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_11"(
     queue VARCHAR,
     new_version NUMBER(38, 0),
     event_type VARCHAR,
@@ -6865,7 +6865,7 @@ END
 $$;
 
 -- snowflake/procedures/spawn
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SPAWN_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SPAWN_11"(
     outcomes VARCHAR,
     outcome_count NUMBER(38, 0),
     submissions VARCHAR,
@@ -7937,7 +7937,7 @@ END
 $$;
 
 -- snowflake/procedures/submit
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_11"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
     change_id VARCHAR
@@ -8072,7 +8072,7 @@ END
 $$;
 
 -- snowflake/procedures/sync
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_11"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     sends_heartbeat BOOLEAN,
@@ -9961,7 +9961,7 @@ END
 $$;
 
 -- snowflake/procedures/take_in
-CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_11"(
     row_ids VARCHAR,
     row_count NUMBER(38, 0),
     submissions VARCHAR,
@@ -10415,8 +10415,63 @@ EXCEPTION
 END
 $$;
 
+-- snowflake/procedures/write_alert
+CREATE OR REPLACE PROCEDURE "FLEET_Q_WRITE_ALERT_11"(
+    alert VARCHAR,
+    expected_version NUMBER(38, 0),
+    alerts VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    found NUMBER(38, 0) DEFAULT 0;
+    written NUMBER(38, 0) DEFAULT 0;
+    inserted NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "FLEET_Q" SET submissions = submissions + 1;
+    UPDATE "ALERTS"
+    SET tries = tries
+    WHERE alert = :alert;
+    found := SQLROWCOUNT;
+    DELETE FROM "ALERTS"
+    WHERE alert = :alert AND version = :expected_version;
+    written := SQLROWCOUNT;
+    IF (written > 0 OR (found = 0 AND expected_version = 0)) THEN
+        INSERT INTO "ALERTS" (
+            alert, status, since_ts, send_ts, tries, detail, version, last_update_ts
+        )
+        SELECT
+            alert.value[0]::VARCHAR, alert.value[1]::VARCHAR,
+            TO_TIMESTAMP_LTZ(alert.value[2]::NUMBER(38, 0), 6),
+            TO_TIMESTAMP_LTZ(alert.value[3]::NUMBER(38, 0), 6), alert.value[4]::NUMBER(38, 0),
+            alert.value[5]::VARCHAR, alert.value[6]::NUMBER(38, 0),
+            TO_TIMESTAMP_LTZ(alert.value[7]::NUMBER(38, 0), 6)
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:alerts))) AS alert;
+        inserted := SQLROWCOUNT;
+        written := (SELECT :written + :inserted);
+    END IF;
+    IF (written > 0) THEN
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT :written AS written);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
 -- snowflake/procedures/write_schedule
-CREATE OR REPLACE PROCEDURE "FLEET_Q_WRITE_SCHEDULE_10"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_WRITE_SCHEDULE_11"(
     schedule VARCHAR,
     expected_version NUMBER(38, 0),
     expected_firings NUMBER(38, 0),

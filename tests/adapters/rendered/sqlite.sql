@@ -5,6 +5,16 @@ INSERT OR REPLACE INTO orphans
     (step_id, claim_token, claimed_by, incarnation, retry_count, max_retries, size)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 
+-- sqlite/alert
+SELECT alert, status, since_ts, send_ts, tries, detail, version, last_update_ts
+FROM alerts
+WHERE alert = :alert;
+
+-- sqlite/alerts
+SELECT alert, status, since_ts, send_ts, tries, detail, version, last_update_ts
+FROM alerts
+ORDER BY alert;
+
 -- sqlite/all_steps
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
@@ -434,6 +444,10 @@ WITH RECURSIVE pair(queue, task_type) AS (
     )
 )
 SELECT queue, task_type FROM pair;
+
+-- sqlite/delete_alert
+DELETE FROM alerts
+WHERE alert = :alert;
 
 -- sqlite/delete_dependencies
 DELETE FROM dependencies
@@ -1641,6 +1655,11 @@ SET status = :status, priority = :priority, payload = :payload, retry_count = :r
     version = :version,
     is_queued = (:available_ts <= :last_update_ts)
 WHERE step_id = :step_id;
+
+-- sqlite/upsert_alert
+INSERT OR REPLACE INTO alerts (alert, status, since_ts, send_ts, tries, detail, version,
+    last_update_ts)
+VALUES (:alert, :status, :since_ts, :send_ts, :tries, :detail, :version, :last_update_ts);
 
 -- sqlite/upsert_pod
 INSERT OR REPLACE INTO pod_health (pod_id, status, birth_ts, last_heartbeat_ts, incarnation,

@@ -1,0 +1,3 @@
+SELECT {alert_columns}
+FROM alerts
+ORDER BY alert

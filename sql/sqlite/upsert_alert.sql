@@ -1,0 +1,2 @@
+INSERT OR REPLACE INTO alerts ({alert_names})
+VALUES ({alert_values})
