@@ -18,6 +18,7 @@ from fleet_q.core.routing import Routes
 from fleet_q.core.schedules import Definition
 from fleet_q.services.app import origin as origins
 from fleet_q.services.app.admin import Admin
+from fleet_q.services.app.audit import Audit
 from fleet_q.services.app.chosen_routes import chosen_routes
 from fleet_q.services.app.claimed_step import Endings
 from fleet_q.services.app.consumer import MOST_CLAIMED, Joining
@@ -41,7 +42,7 @@ R = TypeVar("R")
 AroundT = TypeVar("AroundT", bound=Around)
 
 
-class FleetQ(Queue, Search, Admin):
+class FleetQ(Queue, Search, Admin, Audit):
     """A task queue in ``store``, a URL or an open store; by default the store of the settings.
 
     The store is opened at the first use. A relative path is resolved against the directory that

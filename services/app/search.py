@@ -246,8 +246,8 @@ def step_filter(
         pod_id=None if pod_id is None else check_id(pod_id, "pod_id"),
         workflow_id=None if workflow_id is None else check_id(workflow_id, "workflow_id"),
         id_prefix=check_id(id_prefix, "id_prefix") if id_prefix else "",
-        submitted_from=None if since is None else _micros(since, "since", now),
-        submitted_before=None if until is None else _micros(until, "until", now),
+        submitted_from=None if since is None else micros_of(since, "since", now),
+        submitted_before=None if until is None else micros_of(until, "until", now),
     )
 
 
@@ -256,8 +256,9 @@ def _texts(value: Texts, what: str) -> tuple[str, ...]:
     return tuple(check_id(text, what) for text in texts)
 
 
-def _micros(moment: Moment, what: str, now: float) -> int:
-    """Microseconds since 1970, before which no step was submitted."""
+def micros_of(moment: Moment, what: str, now: float) -> int:
+    """Return microseconds since 1970, before which nothing happened. Raises
+    :class:`InvalidInput`, which names the argument by ``what``."""
     if isinstance(moment, timedelta):
         seconds = now - moment.total_seconds()
     elif isinstance(moment, datetime):

@@ -14,6 +14,7 @@ from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.settings import from_env
 from fleet_q.services.app.version import installed_version
 from fleet_q.services.cli.alerts import alert_commands
+from fleet_q.services.cli.audit import audit_command
 from fleet_q.services.cli.dashboard import dashboard_command
 from fleet_q.services.cli.main import run
 from fleet_q.services.cli.options import (
@@ -78,6 +79,7 @@ cli.add_typer(store_commands)
 cli.add_typer(prune_command)
 cli.add_typer(simulate_commands)
 cli.add_typer(scaler_command)
+cli.add_typer(audit_command)
 cli.add_typer(dashboard_command)
 
 StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]

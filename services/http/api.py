@@ -19,6 +19,7 @@ from fleet_q.services.app.queue_stats import QueueStatsView
 from fleet_q.services.app.queues import QueueEventView, QueueView
 from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 from fleet_q.services.http.access import Access
+from fleet_q.services.http.audit import add_audit
 from fleet_q.services.http.base import base_http
 from fleet_q.services.http.dashboard import add_dashboard
 from fleet_q.services.http.health import HealthCheck
@@ -84,6 +85,7 @@ def create_http(
     if lease:
         add_leases(locked, fleet)
     _add_admin(locked, fleet)
+    add_audit(locked, fleet)
     add_metrics(locked, fleet)
     http.include_router(locked)
     if dashboard:

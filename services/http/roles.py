@@ -22,6 +22,7 @@ ENDPOINTS: Final[Mapping[str, Role]] = {
     "GET /admin/pods": "read",
     "GET /admin/dlq": "read",
     "GET /admin/alerts": "read",
+    "GET /admin/audit": "read",
     "GET /demand": "read",
     "GET /metrics": "read",
     "POST /submit": "submit",

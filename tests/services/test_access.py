@@ -39,8 +39,7 @@ MAY: Final = {
         "GET /workflows/{workflow_id}", "GET /queues", "GET /queues/{name}/history",
         "GET /schedules", "GET /schedules/{name}/next", "GET /schedules/{name}/history",
         "GET /admin/queue", "GET /admin/leader", "GET /admin/pods", "GET /admin/dlq",
-        "GET /admin/alerts",
-        "GET /demand", "GET /metrics",
+        "GET /admin/alerts", "GET /admin/audit", "GET /demand", "GET /metrics",
     },
     "read+payloads": set[str](),
     "submit": {
@@ -344,7 +343,7 @@ def test_role_read_sees_no_contents_of_steps() -> None:
         assert shown == {
             "GET /status/{step_id}", "GET /steps", "GET /steps/{step_id}/history",
             "GET /workflows/{workflow_id}", "GET /schedules", "GET /schedules/{name}/history",
-            "GET /admin/dlq",
+            "GET /admin/dlq", "GET /admin/audit",
         }  # fmt: skip
 
 

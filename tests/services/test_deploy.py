@@ -21,6 +21,7 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.snowflake.connection import PARAMETERS, connection_parameters
 from fleet_q.core.scaling import SOON
 from fleet_q.core.settings import PodSettings
+from fleet_q.services.app.key_list import parse
 from fleet_q.services.app.settings import from_env
 from fleet_q.services.cli.commands import cli
 from fleet_q.services.http.api import create_http
@@ -157,7 +158,7 @@ def test_key_is_mounted_at_the_path_of_the_settings(workload: tuple[str, str]) -
     spec, container = template_of(workload)["spec"], container_of(workload)
     volume = next(each["secret"] for each in spec["volumes"] if "secret" in each)
     mount = next(each for each in container["volumeMounts"] if each["name"] == "secrets")
-    (item,) = volume["items"]
+    item = volume["items"][0]
     file = load("ConfigMap")["data"]["SNOWFLAKE_PRIVATE_KEY_FILE"]
     assert f"{mount['mountPath']}/{item['path']}" == file
     made = (DEPLOY / "README.md").read_text()
@@ -165,14 +166,20 @@ def test_key_is_mounted_at_the_path_of_the_settings(workload: tuple[str, str]) -
     assert f"--from-file={item['key']}=" in made
 
 
-def test_api_keys_come_from_the_secret_that_is_created() -> None:
+def test_api_keys_are_mounted_from_the_secret_that_is_created() -> None:
     made = (DEPLOY / "README.md").read_text()
     for workload in (("Deployment", "fleet-q"), ("Deployment", "fleet-q-scaler")):
-        env = container_of(workload)["env"]
-        keys = next(each for each in env if each["name"] == "FLEET_Q_API_KEYS")
-        reference = keys["valueFrom"]["secretKeyRef"]
-        assert f"create secret generic {reference['name']} " in made
-        assert f"--from-literal={reference['key']}=" in made
+        spec, container = template_of(workload)["spec"], container_of(workload)
+        volume = next(each["secret"] for each in spec["volumes"] if "secret" in each)
+        mount = next(each for each in container["volumeMounts"] if each["name"] == "secrets")
+        assert "subPath" not in mount  # such a file would not follow the secret
+        item = volume["items"][1]
+        env = {each["name"]: each.get("value") for each in container["env"]}
+        assert env["FLEET_Q_API_KEYS_FILE"] == f"{mount['mountPath']}/{item['path']}"
+        assert f"create secret generic {volume['secretName']} " in made
+        (entries,) = re.findall(rf'--from-literal={item["key"]}="(.*?)" ', made, re.DOTALL)
+        lines = re.sub(r"\$\(.*?\)|\$\w+", "secret", entries).splitlines()
+        assert [parse([line])[0].role for line in lines] == ["admin", "read"]
 
 
 def test_a_pod_has_time_to_drain(spec: dict[str, Any]) -> None:
@@ -213,9 +220,10 @@ def test_keda_asks_the_scaler_for_the_wanted_pods() -> None:
     assert spec["pollingInterval"] <= SOON / 2
     authentication = load("TriggerAuthentication", trigger["authenticationRef"]["name"])
     (key,) = authentication["spec"]["secretTargetRef"]
-    env = container_of(("Deployment", "fleet-q-scaler"))["env"]
-    reference = next(each for each in env if each["name"] == "FLEET_Q_API_KEYS")["valueFrom"]
-    assert {"name": key["name"], "key": key["key"]} == reference["secretKeyRef"]
+    made = (DEPLOY / "README.md").read_text()
+    assert f"create secret generic {key['name']} " in made
+    assert f'--from-literal={key["key"]}="$keda"' in made
+    assert "keda=read:$keda" in made
     assert load("Deployment", spec["scaleTargetRef"]["name"])
 
 
