@@ -14,6 +14,7 @@ from fleet_q.services.app.keys import Keys
 from fleet_q.services.dashboard.live import MOST_STREAMS, ChangeStream
 from fleet_q.services.dashboard.overview import add_overview
 from fleet_q.services.dashboard.pages import HolderOf, Pages
+from fleet_q.services.dashboard.pods import add_pods
 from fleet_q.services.dashboard.queues import add_queues
 from fleet_q.services.dashboard.render import static_file
 from fleet_q.services.dashboard.schedules import add_schedules
@@ -39,6 +40,7 @@ def dashboard_routes(
     add_queues(pages)
     add_workflows(pages)
     add_schedules(pages)
+    add_pods(pages)
     add_session(pages)
 
     async def changes(request: Request) -> Response:

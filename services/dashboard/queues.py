@@ -13,7 +13,6 @@ from fleet_q.services.app.queue_stats import TypeStatsView
 from fleet_q.services.app.queues import QueueEventView, QueueView
 from fleet_q.services.dashboard.forms import Form
 from fleet_q.services.dashboard.pages import Done, Pages
-from fleet_q.services.dashboard.then import past_of
 from fleet_q.services.dashboard.visit import Visit
 
 
@@ -114,8 +113,8 @@ def _rows(visit: Visit) -> list[QueueRow]:
         stats = visit.read("queue_stats", visit.reader.queue_stats)
         limits: Sequence[QueueView] = visit.read("queues", visit.reader.queues.all)
     else:
-        stats = visit.read("queue_stats", lambda: past_of(visit).stats(at))
-        limits = visit.read("queues", lambda: past_of(visit).queues(at))
+        stats = visit.read("queue_stats", lambda: visit.past.stats(at))
+        limits = visit.read("queues", lambda: visit.past.queues(at))
     return rows_of(stats.queues, limits)
 
 
@@ -123,7 +122,7 @@ def _history(visit: Visit, name: str) -> list[QueueEventView]:
     at = visit.at
     if at is None:
         return visit.read(("queue_history", name), lambda: visit.reader.queues.history(name))
-    return visit.read(("queue_history", name), lambda: past_of(visit).queue_history(name, at))
+    return visit.read(("queue_history", name), lambda: visit.past.queue_history(name, at))
 
 
 def _name(name: str | None) -> str:

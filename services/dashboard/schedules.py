@@ -18,7 +18,6 @@ from fleet_q.services.app.search import StepRow
 from fleet_q.services.dashboard.forms import Form
 from fleet_q.services.dashboard.pages import Done, Pages
 from fleet_q.services.dashboard.render import duration
-from fleet_q.services.dashboard.then import past_of
 from fleet_q.services.dashboard.visit import Visit
 
 NEXT_TIMES: Final = 10
@@ -80,7 +79,7 @@ def _schedules(visit: Visit) -> list[ScheduleView]:
     at = visit.at
     if at is None:
         return visit.read("schedules", visit.reader.schedules.all)
-    return visit.read("schedules", lambda: past_of(visit).schedules(at))
+    return visit.read("schedules", lambda: visit.past.schedules(at))
 
 
 def _history(visit: Visit, name: str) -> list[ScheduleEventView]:
@@ -88,9 +87,7 @@ def _history(visit: Visit, name: str) -> list[ScheduleEventView]:
     key = ("schedule_history", name)
     if at is None:
         return visit.read(key, lambda: visit.reader.schedules.history(name))
-    events: list[ScheduleEventView] = visit.read(
-        key, lambda: past_of(visit).schedule_history(name, at)
-    )
+    events = visit.read(key, lambda: visit.past.schedule_history(name, at))
     if not events:
         raise UnknownSchedule(name)
     return events
@@ -121,4 +118,4 @@ def _steps(visit: Visit, name: str) -> list[StepRow]:
             key, lambda: visit.reader.steps(limit=LATEST_STEPS, id_prefix=prefix).steps
         )
     selected = StepFilter(id_prefix=prefix)
-    return visit.read(key, lambda: past_of(visit).steps(at, selected, LATEST_STEPS).steps)
+    return visit.read(key, lambda: visit.past.steps(at, selected, LATEST_STEPS).steps)

@@ -17,7 +17,6 @@ from fleet_q.services.app.workflows import WorkflowStepView, WorkflowView
 from fleet_q.services.dashboard.forms import Form
 from fleet_q.services.dashboard.graph import graph_of
 from fleet_q.services.dashboard.pages import Done, Pages
-from fleet_q.services.dashboard.then import past_of
 from fleet_q.services.dashboard.visit import Visit
 
 WORKFLOWS: Final = 25
@@ -170,7 +169,7 @@ def _reader_of(visit: Visit) -> Read:
         if at is None:
             page = visit.reader.steps(limit=STEPS_A_READ, cursor=cursor)
             return page.steps, len(page.steps), page.cursor
-        then = past_of(visit).steps(at, StepFilter(), STEPS_A_READ, cursor)
+        then = visit.past.steps(at, StepFilter(), STEPS_A_READ, cursor)
         return then.steps, then.searched, then.cursor
 
     return read
@@ -179,5 +178,4 @@ def _reader_of(visit: Visit) -> Read:
 def _workflow(visit: Visit, workflow_id: str, limit: int | None = None) -> WorkflowView:
     if visit.at is None:
         return visit.reader.workflows.show(workflow_id, limit)
-    then: WorkflowView = past_of(visit).workflow(workflow_id, visit.at, limit)
-    return then
+    return visit.past.workflow(workflow_id, visit.at, limit)

@@ -160,7 +160,7 @@ def test_admin_sets_limits_of_queue(site: Site, signed_in: SignIn) -> None:
         page.get_by_label("Rate").fill("often")
         page.get_by_role("button", name="Set limits").click()
         expect(page.get_by_text("rate")).to_be_visible()
-        visit.expected("422")
+        visit.expect_fault("422")
 
 
 def test_schedule_is_paused_resumed_and_fired(site: Site, signed_in: SignIn) -> None:
@@ -221,5 +221,5 @@ def test_form_of_another_site_changes_nothing(
         assert answer is not None
         assert answer.status == 403
         assert not any(queue.queue == "gpu" for queue in site.app.queues.all())
-        visit.expected("request to another host")
-        visit.expected("403")
+        visit.expect_fault("request to another host")
+        visit.expect_fault("Failed to load resource")  # 403, and 404 for its icon

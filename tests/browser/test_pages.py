@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from playwright.sync_api import expect
 from starlette.types import ASGIApp
 
 from fleet_q.services.http.api import create_http
@@ -23,6 +24,8 @@ PAGES: Final = {
     "large-workflow": "dashboard/workflow?id=report-1",
     "schedules": "dashboard/schedules",
     "schedule": "dashboard/schedule?name=hourly",
+    "pods": "dashboard/pods?window=6h",
+    "pod": "dashboard/pod?id=pod-b&window=6h",
 }
 
 
@@ -38,3 +41,15 @@ def test_page_can_be_read_by_everybody(
     with visits(url) as visit:
         visit.page.goto(PAGES[name])
         assert looks(visit.page, pictures, name) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_shows_the_past(url: str, visits: Visits, name: str, pictures: Path | None) -> None:
+    path = PAGES[name]
+    with visits(url) as visit:
+        page = visit.page
+        page.goto(f"{path}{'&' if '?' in path else '?'}at=2026-11-28T13:00:00Z")
+        expect(page.get_by_role("link", name="Back to now")).to_be_visible()
+        assert page.locator("main button").count() == 0
+        if pictures is not None:
+            looks(page, pictures, f"past-{name}")

@@ -14,7 +14,7 @@ function replaceParts(html, all) {
   const other = new DOMParser().parseFromString(html, "text/html");
   counter = other.body.dataset.counter || counter;
   for (const part of document.querySelectorAll("[data-live]")) {
-    const next = other.getElementById(part.id);
+    const next = other.getElementById(part.getAttribute("id")); // part.id may be a field named id
     if (!next || next.innerHTML === part.innerHTML) continue;
     if (!all && part.contains(document.activeElement) && isEdited(document.activeElement)) continue;
     const focus = part.contains(document.activeElement) ? pathOf(document.activeElement) : null;
