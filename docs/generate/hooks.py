@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 ROOT: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # MkDocs loads this file by its path
 
-from docs.generate import command_line, events, http, lifecycle, python, settings  # noqa: E402
+from docs.generate import command_line, events, examples, http, lifecycle, python, settings  # noqa: E402
 from docs.generate.markdown import indent_lists  # noqa: E402
 
 PACKAGES: Final = ROOT / "build" / "docs"
@@ -57,6 +57,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/settings.md": settings.page(),
         "reference/events.md": events.page(),
     }
+    pages |= examples.pages()
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
@@ -64,6 +65,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Turn links to files of the repository into links to pages, and diagrams into tables."""
+    markdown = examples.linked(markdown)
     markdown = re.sub(r"\]\((\.\./)?deploy/README\.md", "](deploy.md", markdown)
     markdown = markdown.replace("](../README.md", "](index.md").replace("](../docs/", "](")
     return indent_lists(_MERMAID.sub(lambda match: lifecycle.matrix(match[1]), markdown))

@@ -1,11 +1,12 @@
 """Runs FLEET-Q's conformance suite on the journal: a plugin of pytest.
 
-    PYTHONPATH=examples/custom_store python -m pytest -p conformance tests/conformance
+PYTHONPATH=examples/custom_store python -m pytest -p conformance tests/conformance
 """
 
 from dataclasses import replace
 
 from journal import JournalStore
+
 from tests.conformance import stores
 
 memory = next(kind for kind in stores.KINDS if kind.name == "memory")

@@ -1,4 +1,4 @@
-"""Queries that run in Snowflake while their steps hold no slot: see docs/workflows.md."""
+"""Queries that run in Snowflake while their steps hold no slot: see README.md."""
 
 from __future__ import annotations
 

@@ -15,7 +15,14 @@ from fleet_q.core.lifecycle import EFFECTS, POD, STEP, Lifecycle
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 ARCHITECTURE: Final = DOCS / "architecture.md"
-DOCUMENTS: Final = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted(DOCS.glob("*.md"))]
+EXAMPLES: Final = sorted((ROOT / "examples").glob("*/README.md"))
+DOCUMENTS: Final = [
+    ROOT / "README.md",
+    ROOT / "deploy" / "README.md",
+    *sorted(DOCS.glob("*.md")),
+    ROOT / "examples" / "README.md",
+    *EXAMPLES,
+]
 
 
 def _diagram(lifecycle: Lifecycle[Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.docs import DOCS, DOCUMENTS, ROOT, text_of
+from tests.docs import DOCS, DOCUMENTS, EXAMPLES, ROOT, text_of
 
 FOLDERS: Final = "core|sql|adapters|services|tests|docs|examples|deploy"
 DEVELOPERS: Final = [DOCS / name for name in ("architecture.md", "contributing.md")]
@@ -109,9 +109,9 @@ def test_a_name_or_file_that_does_not_exist_is_noticed() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_document_can_be_reached_from_the_readme(document: Path) -> None:
-    readme = ROOT / "README.md"
+    readme, examples = ROOT / "README.md", ROOT / "examples" / "README.md"
+    index = examples if document in EXAMPLES else readme
     links = {
-        (readme.parent / link.partition("#")[0]).resolve()
-        for link in _LINK.findall(text_of(readme))
+        (index.parent / link.partition("#")[0]).resolve() for link in _LINK.findall(text_of(index))
     }
     assert document == readme or document in links

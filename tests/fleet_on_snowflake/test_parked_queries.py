@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,13 +17,14 @@ from fleet_q import FleetQ, StoreUnavailable
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.step import SaveCheckpoint
 from fleet_q.services.app.views import StepView
+from tests.examples import EXAMPLES
 from tests.services.conftest import QUICK
 from tests.standin.client import QUICK_RETRIES, Schema
 from tests.standin.helpers import Driver
 from tests.standin.log import Entry
 from tests.waiting import LIMIT, wait_until
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "parked_queries.py"
+EXAMPLE = EXAMPLES / "parked_queries" / "parked_queries.py"
 POLL = 0.02
 ADD = "UPDATE t SET n = n + 1"
 SETTINGS = replace(QUICK, max_parallelism=1, max_snoozes=1_000_000)
