@@ -120,7 +120,7 @@ def test_step_shows_the_steps_before_and_after_it(app: FleetQ, page: TestClient)
     assert ">one</a>" in page.get(f"/dashboard/step?id={two}").text
 
 
-def test_who_may_not_see_contents_sees_none(locked: tuple[FleetQ, TestClient]) -> None:
+def test_viewer_who_may_not_see_contents_sees_none(locked: tuple[FleetQ, TestClient]) -> None:
     app, client = locked
     step_id = app.submit({"secret": "s3cret"}, labels={"who": "s3cret"}, key="s3cret")
     _fail(app, "ValueError: s3cret")
