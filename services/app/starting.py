@@ -6,7 +6,9 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from msgspec.structs import fields
 
 from fleet_q.adapters.open import described
 from fleet_q.core.capacity import slots
@@ -14,9 +16,11 @@ from fleet_q.core.pod import PodDescription
 from fleet_q.core.ports import Store
 from fleet_q.core.routing import Routes, named
 from fleet_q.core.schedules import Definition
+from fleet_q.core.settings import DURATIONS
 from fleet_q.core.worker.observer import Observer
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_pod_id
+from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.app.version import app_version, installed_version
 from fleet_q.services.worker.alert_sender import AlertSender
@@ -30,6 +34,9 @@ from fleet_q.services.worker.pod_thread import Pod
 from fleet_q.services.worker.runners import Runners
 
 log = CarefulLogger("fleet_q.pod")
+
+_NAMED_APART: Final = {"pod_id", "store", "queues", "app", "max_parallelism", "capacity_threshold"}
+"""The settings that the first line of a pod's log says in other words."""
 
 
 class AppParts(NamedTuple):
@@ -90,9 +97,8 @@ def start_pod(
         observers=observers,
         alerts=_alerts(connection, pod_id),
     )
-    work = f"{count} slots, task types: {registry.described()}"
-    if queues is not None:
-        work += f", queues: {', '.join(queues)}"
+    work = f"{count} slots, queues: {', '.join(queues or ('all',))}"
+    work += f", task types: {registry.described()}"
     _start(pod, connection, store, is_own, work)
     return pod
 
@@ -169,17 +175,35 @@ def _valid(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def _unusual(settings: Settings) -> str:
+    """The settings that the line does not name otherwise and that differ from their defaults,
+    without secrets."""
+    defaults = dict(Settings().__rich_repr__())
+    kinds = {field.name: field.type for field in fields(Settings)}
+    parts = [
+        f"{name}={f'{value:g}s' if kinds[name] in DURATIONS else _plain(value)}"
+        for name, value in settings.__rich_repr__()
+        if name not in _NAMED_APART and value != defaults[name]
+    ]
+    return f", settings: {', '.join(parts)}" if parts else ""
+
+
+def _plain(value: object) -> str:
+    return "|".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _start(pod: Pod, connection: Connection, store: Store, is_own: bool, work: str) -> None:
-    """Start the pod and log what explains an idle one: the store it uses, whether that is new, and
-    the ``work`` that it takes."""
+    """Start the pod and log what explains an idle one: the store it uses, whether that is new, the
+    ``work`` that it takes, and which settings are not the default."""
     where = described(connection.where, connection.environment)
     is_new = getattr(store, "was_created", False)
     log.info(
-        "pod %s starts: fleet-q %s, store %s, %s",
+        "pod %s starts: fleet-q %s, store %s, %s%s",
         pod.pod_id,
         installed_version(),
         f"{where}, which is new" if is_new else where,
         work,
+        _unusual(connection.settings),
         extra={"pod": pod.pod_id},
     )
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from msgspec.structs import astuple
@@ -17,6 +17,7 @@ from fleet_q.core.worker.functions import Claim
 from fleet_q.core.worker.observer import Observer
 from fleet_q.services.app.description import message_of
 from fleet_q.services.worker.careful_log import CarefulLogger
+from fleet_q.services.worker.completions import Completions
 
 log: Final = CarefulLogger("fleet_q.pod")
 
@@ -30,6 +31,11 @@ class PodLog(Observer):
     def __init__(self, pod_id: str) -> None:
         self.error: FleetQError | None = None
         self._pod_id = pod_id
+        self._completions = Completions()
+
+    @property
+    def wants_ended(self) -> bool:
+        return log.isEnabledFor(logging.INFO)
 
     @property
     def wants_completions(self) -> bool:
@@ -59,6 +65,19 @@ class PodLog(Observer):
                 log.warning("released before it completed", extra=self._tags(step))
             case Snooze():
                 log.info("put off by its function", extra=self._tags(step))
+
+    def on_ended(
+        self, ended: Sequence[tuple[Outcome, Step]], refused: Collection[str], at: int
+    ) -> None:
+        self._completions.add(ended, refused, at)
+
+    def on_synced(self, seconds: float, waited: float) -> None:
+        self._log_completions()
+
+    def _log_completions(self, *, at_once: bool = False) -> None:
+        line = self._completions.take(at_once=at_once)
+        if line is not None:
+            log.info("%s", line, extra=self._tags())
 
     def on_lost(self, step: Step) -> None:
         log.warning(
@@ -171,6 +190,7 @@ class PodLog(Observer):
         log.error("its claimed steps were not released: %s", message_of(error), extra=self._tags())
 
     def on_left(self, *, confirmed: bool) -> None:
+        self._log_completions(at_once=True)
         if confirmed:
             log.info("left the fleet", extra=self._tags())
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fleet_q import FleetQ
+from fleet_q import FleetQ, Settings
 from fleet_q.adapters.open import described
 from fleet_q.core.errors import FleetQError
 from fleet_q.services.app.tasks import MOST_NAMED
@@ -41,19 +41,33 @@ def test_pod_says_which_store_tasks_and_slots_it_has(
     app = FleetQ("sqlite:///q.db", settings=msgspec.structs.replace(QUICK, max_parallelism=10))
     app.task("resize")(lambda: None)
     app.task("crop")(lambda: None)
-    told = "pod pod-1 starts: fleet-q {}, store sqlite {}{}, 8 slots, task types: crop, resize"
+    told = (
+        "pod pod-1 starts: fleet-q {}, store sqlite {}{}, 8 slots, queues: all, task types: crop,"
+        " resize, settings: heartbeat_interval=0.02s, "
+    )
     where = tmp_path / "q.db"
     version = installed_version()
-    assert _start_line(app, caplog) == told.format(version, where, ", which is new")
-    assert _start_line(app, caplog) == told.format(version, where, "")
+    assert _start_line(app, caplog).startswith(told.format(version, where, ", which is new"))
+    assert _start_line(app, caplog).startswith(told.format(version, where, ""))
 
 
 def test_pod_without_functions_says_so(app: FleetQ, caplog: pytest.LogCaptureFixture) -> None:
     assert "task types: none, so this pod runs no steps" in _start_line(app, caplog)
     app.executor(lambda step: None)
-    assert _start_line(app, caplog).endswith("task types: an executor for all")
+    assert "task types: an executor for all, " in _start_line(app, caplog)
     app.task("t")(lambda: None)
-    assert _start_line(app, caplog).endswith("task types: t; an executor for all others")
+    assert "task types: t; an executor for all others, " in _start_line(app, caplog)
+
+
+def test_first_line_names_settings_that_differ_without_secrets(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    usual = _start_line(FleetQ("memory://", settings=Settings()), caplog)
+    assert usual.endswith("task types: none, so this pod runs no steps")
+    settings = Settings(prune_after=86_400, api_keys=("hush",), queues=("gpu", "mail"))
+    line = _start_line(FleetQ("memory://", settings=settings), caplog)
+    assert "6 slots, queues: gpu, mail, " in line
+    assert line.endswith(", settings: prune_after=86400s, api_keys=***")
 
 
 def test_long_list_of_task_types_is_cut(app: FleetQ, caplog: pytest.LogCaptureFixture) -> None:
