@@ -21,7 +21,7 @@ from rich.text import Text
 from fleet_q.services.app.views import TIMES, EventView, StepView, in_iso
 from fleet_q.services.worker.escapes import encodable, json_line, one_line, printable
 
-MIN_CUT: Final = 12
+MIN_CUT: Final = 8
 """The fewest cells that a shortened text gets."""
 
 out = Console(soft_wrap=True, highlight=False)
@@ -108,37 +108,41 @@ def print_view(value: Any, json: bool) -> None:
 
 
 def print_table(
-    rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: str | None = None
+    rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: Sequence[str] = ()
 ) -> None:
     """Print the lines of :func:`table`."""
     print_lines(table(rows, columns, empty, cut=cut))
 
 
 def table(
-    rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: str | None = None
+    rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: Sequence[str] = ()
 ) -> list[Text]:
     """Return the lines of a table of these fields of dataclasses or structs, or items of dicts, or
     ``empty`` if there are no rows.
 
     A table that is wider than the terminal becomes records instead, with every value whole,
-    unless shortening the texts of the last column, ``cut``, makes it fit.
+    unless shortening the texts of the columns ``cut`` makes it fit.
     """
     if not rows:
         return [Text(one_line(empty))]
     values = [_values(row, columns) for row in rows]
-    lines = [[one_line(_shown(value)) for value in row] for row in values]
-    widths = [max(map(cell_len, cells)) for cells in zip(columns, *lines, strict=True)]
-    room = terminal_width() - sum(widths[:-1]) - 2 * (len(widths) - 1)
-    if columns[-1] == cut and MIN_CUT <= room < widths[-1]:
-        for line in lines:
-            line[-1] = shortened(line[-1], int(room))
-        widths[-1] = int(room)
-    if widths[-1] > room:
+    lines = [list(columns), *([one_line(_shown(value)) for value in row] for row in values)]
+    widths = [max(map(cell_len, cells)) for cells in zip(*lines, strict=True)]
+    room = terminal_width() - 2 * (len(widths) - 1)
+    may_be_cut = [number for number, column in enumerate(columns) if column in cut]
+    for number in may_be_cut:
+        widths[number] = int(min(widths[number], max(room, MIN_CUT)))
+    while sum(widths) > room and any(widths[number] > MIN_CUT for number in may_be_cut):
+        widths[max(may_be_cut, key=lambda number: widths[number])] -= 1
+    if sum(widths) > room:
         records = [_fields(list(zip(columns, map(_shown, row), strict=True))) for row in values]
         return [line for each in records for line in (*each, Text())][:-1]
     shown = []
-    for number, cells in enumerate([list(columns), *lines]):
-        text = "".join(padded(cell, width + 2) for cell, width in zip(cells, widths, strict=True))
+    for number, cells in enumerate(lines):
+        text = "".join(
+            padded(shortened(cell, width), width + 2)
+            for cell, width in zip(cells, widths, strict=True)
+        )
         shown.append(Text(text.rstrip(), style="" if number else "bold"))
     return shown
 
@@ -166,6 +170,11 @@ def print_events(events: Sequence[EventView]) -> None:
             data[name] = _to_milliseconds(data[name])
         if data:
             print_lines(_fields([(name, _shown(value)) for name, value in data.items()], "     "))
+
+
+def to_seconds(time: str) -> str:
+    """Return a time of an event without its fraction."""
+    return f"{time.partition('.')[0].removesuffix('Z')}Z"
 
 
 def _to_milliseconds(time: str) -> str:

@@ -51,11 +51,12 @@ def _lines(views: Sequence[PodView], all_: bool) -> list[Text]:
     host = () if all(view.names_host for view in views) else ("host",)
     lines = [_PodLine.of(view) for view in views]
     if all_:
+        cut = ("version", *host)
         columns = ("pod_id", "state", "last_heartbeat_ts", "version", *host)
-        return table(lines, columns, "no pod has started yet")
+        return table(lines, columns, "no pod has started yet", cut=cut)
     columns = ("pod_id", "state", "slots", "version", *host, "queues", "task_types")
     empty = "no pod is alive; others: fleet-q pods --all"
-    return table(lines, columns, empty, cut="task_types")
+    return table(lines, columns, empty, cut=("version", *host, "queues", "task_types"))
 
 
 @pods_commands.command()

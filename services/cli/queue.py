@@ -26,6 +26,7 @@ from fleet_q.services.cli.output import (
     print_table,
     print_view,
     terminal_width,
+    to_seconds,
 )
 from fleet_q.services.cli.queue_table import report
 from fleet_q.services.cli.watch import watch as watch_until_ctrl_c
@@ -149,10 +150,20 @@ def queue_history(
     if json:
         print_json(events)
     else:
-        columns = (
-            "version", "at", "by", "type", "max_running", "max_running_per_key", "rate", "paused",
-        )  # fmt: skip
-        print_table(events, columns, "the limits of this queue were never changed")
+        lines = [
+            {
+                "at": to_seconds(event.at),
+                "by": event.by,
+                "type": event.type,
+                "running": event.max_running,
+                "per key": event.max_running_per_key,
+                "rate": event.rate,
+                "paused": event.paused,
+            }
+            for event in events
+        ]
+        columns = ("at", "by", "type", "running", "per key", "rate", "paused")
+        print_table(lines, columns, "the limits of this queue were never changed", cut=("by",))
 
 
 def _count(value: str | None, option: str) -> Any:

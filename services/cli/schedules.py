@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.text import Text
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.schedules import Missed, Overlap
 from fleet_q.services.app.labels import parse_labels
+from fleet_q.services.app.moments import age_since
 from fleet_q.services.app.schedules import WEEK, ScheduleView
 from fleet_q.services.cli.options import (
     DURATION,
@@ -29,6 +31,7 @@ from fleet_q.services.cli.output import (
     print_table,
     print_view,
     table,
+    to_seconds,
 )
 from fleet_q.services.cli.submit import parse_payload
 from fleet_q.services.cli.watch import watch as watch_until_ctrl_c
@@ -58,18 +61,20 @@ def list_schedules(
 
 
 def _lines(views: Sequence[ScheduleView]) -> list[Text]:
+    now = datetime.now(UTC)
     lines = [
         {
             "schedule": view.schedule,
-            "times": view.cron if view.cron is not None else f"every {view.every:g} s",
+            "times": _times(view.cron, view.every),
             "tz": view.tz,
             "status": view.status,
             "next": view.next,
-            "last": view.last,
+            "last": None if view.last is None else age_since(view.last, now),
         }
         for view in views
     ]
-    return table(lines, ("schedule", "times", "tz", "status", "next", "last"), "no schedules")
+    columns = ("schedule", "times", "tz", "status", "next", "last")
+    return table(lines, columns, "no schedules", cut=("tz",))
 
 
 @schedule_commands.command("put")
@@ -215,5 +220,21 @@ def schedule_history(
     if json:
         print_json(events)
     else:
-        columns = ("version", "at", "by", "type", "cron", "every", "tz", "overlap", "missed")
-        print_table(events, columns, "this schedule was never changed")
+        lines = [
+            {
+                "at": to_seconds(event.at),
+                "by": event.by,
+                "type": event.type,
+                "times": _times(event.cron, event.every),
+                "tz": event.tz,
+                "overlap": event.overlap,
+                "missed": event.missed,
+            }
+            for event in events
+        ]
+        columns = ("at", "by", "type", "times", "tz", "overlap", "missed")
+        print_table(lines, columns, "this schedule was never changed", cut=("by", "tz"))
+
+
+def _times(cron: str | None, every: float | None) -> str:
+    return cron if cron is not None else f"every {every:g} s"

@@ -161,7 +161,7 @@ def _lines(page: StepsView) -> list[Text]:
     has_texts = any(_text_of(row) for row in page.steps)
     columns = (*_COLUMNS, "progress or error" if has_texts else "error")
     rows = [dict(zip(columns, _cells(row, now), strict=True)) for row in page.steps]
-    lines = table(rows, columns, "no such steps", cut=columns[-1])
+    lines = table(rows, columns, "no such steps", cut=("type", columns[-1]))
     if page.cursor is not None:
         lines += [Text(), Text(one_line(f"more: add --cursor {shlex.quote(page.cursor)}"))]
     return lines
@@ -220,7 +220,7 @@ def print_dead_letters(steps: Sequence[StepView]) -> None:
     columns: tuple[str, ...] = ("step_id", "type", "for", "error", "payload")
     if output.terminal_width() < inf:
         columns = columns[:-1]
-    print_table(lines, columns, "no step has failed for good", cut="error")
+    print_table(lines, columns, "no step has failed for good", cut=("type", "error"))
 
 
 def _text_of(row: StepRow) -> str | None:
@@ -239,7 +239,8 @@ def _status(row: StepRow) -> str:
         parts.append(f"({row.attempt})")
     if row.snoozes:
         parts.append(f"(snoozed {row.snoozes})")
-    if row.progress is not None and row.progress["fraction"] is not None:
+    is_running = row.status == "claimed"
+    if is_running and row.progress is not None and row.progress["fraction"] is not None:
         parts.append(f"{row.progress['fraction']:.0%}")
     return " ".join(parts)
 
