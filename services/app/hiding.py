@@ -87,4 +87,6 @@ def hidden_error(error: str) -> str:
     if _TOLD.fullmatch(error):
         return error
     found = _CLASS.match(error)
-    return HIDDEN if found is None else f"{found[0]}: {HIDDEN}"
+    if found is None:
+        return HIDDEN
+    return error if found[0] == error else f"{found[0]}: {HIDDEN}"

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from fleet_q.core.ports import Store
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent, checked
 from fleet_q.core.rate import Rate, parse_rate
-from fleet_q.core.submission import check_queue
+from fleet_q.core.submission import MAX_ID_LENGTH, check_queue
 from fleet_q.services.app.views import precise, timestamp
 
 
@@ -128,9 +128,11 @@ class Queues:
 
 
 def user() -> str:
-    """Name the user of this process and its machine, as ``user@host``."""
+    """Name the user of this process and its machine, as ``user@host``, in a text that every store
+    accepts, whatever the environment says."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError, ImportError):  # the user has no name, as in some containers
         name = f"uid {os.getuid()}"
-    return f"{name}@{socket.gethostname()}"
+    text = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return f"{text[:MAX_ID_LENGTH]}@{socket.gethostname()}"

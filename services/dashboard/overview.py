@@ -73,7 +73,7 @@ def add_overview(pages: Pages) -> None:
             charts=[] if found is None else _charts(found),
             found=found,
             progress=progress,
-            errors=[] if found is None else found.errors[:MOST_ERRORS],
+            errors=[] if found is None else visit.shown(found.errors[:MOST_ERRORS]),
             span=span,
             spans=list(SPANS),
         )

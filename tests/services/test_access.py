@@ -378,7 +378,7 @@ def test_role_read_cannot_ask_for_contents_by_selecting_steps(condition: dict[st
     ("error", "shown"),
     [
         ("ValueError: never-shown", "ValueError: (hidden)"),
-        ("TimeoutError", "TimeoutError: (hidden)"),
+        ("TimeoutError", "TimeoutError"),
         ("pod p died while it held the step", "pod p died while it held the step"),
         ("parent extract failed", "parent extract failed"),
         ("never-shown", "(hidden)"),

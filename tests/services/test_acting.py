@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import msgspec
+import pytest
 from starlette.testclient import TestClient
 
 from fleet_q import FleetQ
@@ -90,3 +92,17 @@ def test_changes_over_http_without_keys_name_the_pod_that_made_them(app: FleetQ)
         step_id = http.post("/submit", json={"payload": {}, "delay": 60}).json()["step_id"]
         http.post(f"/steps/{step_id}/cancel")
     assert by(app, step_id) == [("submitted", "pod-1"), ("cancelled", "pod-1")]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\udcff", "x" * 5_000, "key:ops"])
+def test_name_of_the_user_is_stored_whatever_the_environment_says(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("LOGNAME", name)
+    step_id = app.submit({})
+    app.cancel(step_id)
+    (event,) = [event for event in app.history(step_id) if event.type == "cancelled"]
+    assert event.by is not None
+    assert event.by.endswith(f"@{socket.gethostname()}")
+    assert event.by.isprintable()
+    assert len(event.by) < 300

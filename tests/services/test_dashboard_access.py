@@ -1,0 +1,97 @@
+"""Who may do what on the dashboard: every page and action by every role."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pytest
+from starlette.testclient import TestClient
+
+from fleet_q import FleetQ
+from fleet_q.services.app.roles import ROLES, Role
+from fleet_q.services.dashboard.roles import OPEN, PAGES
+from fleet_q.services.http.api import create_http
+from tests.services.test_access import KEYED, SECRET, fleet_full_of_secrets, paths_of, with_key_of
+
+STREAM: Final = "GET /dashboard/changes"
+"""It does not end."""
+
+MAY: Final = {
+    "read": {page for page in PAGES if page.startswith("GET")} - {"GET /dashboard/change-steps"},
+    "submit": {
+        "POST /dashboard/cancel-step", "POST /dashboard/cancel-workflow",
+        "POST /dashboard/trigger-schedule",
+    },
+}  # fmt: skip
+"""What each role may do that those before it may not; an admin may do everything."""
+
+
+def client_of(app: FleetQ, role: str) -> TestClient:
+    """A client that has signed in."""
+    client = TestClient(create_http(app, dashboard=True))
+    answer = client.post("/dashboard/sign-in", data={"key": with_key_of(role)["X-API-Key"]})
+    assert answer.status_code == 200
+    return client
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_page_and_action_answers_only_the_roles_that_may_call_it(role: Role) -> None:
+    client = client_of(FleetQ("memory://", settings=KEYED), role)
+    (token, *_) = re.findall(r'name="token" value="([^"]+)"', client.get("/").text)
+    may = set(PAGES) if role == "admin" else set[str]()
+    for each in ROLES[: ROLES.index(role) + 1]:
+        may |= MAY.get(each, set())
+    for endpoint in sorted(set(PAGES) - {STREAM}):
+        method, path = endpoint.split()
+        form = {"token": token} if method == "POST" else None
+        answer = client.request(method, path, data=form)
+        assert (answer.status_code == 403) == (endpoint not in may), (endpoint, answer.text)
+
+
+def test_every_page_and_action_leads_to_sign_in_without_a_key() -> None:
+    client = TestClient(create_http(FleetQ("memory://", settings=KEYED), dashboard=True))
+    for endpoint in PAGES:
+        method, path = endpoint.split()
+        answer = client.request(method, path, data={"token": ""}, follow_redirects=False)
+        if endpoint == STREAM:
+            assert answer.status_code in (303, 401, 403)
+            continue
+        assert answer.status_code == 303, endpoint
+        assert "sign-in" in answer.headers["Location"], endpoint
+
+
+def test_roles_are_those_of_existing_pages() -> None:
+    app = FleetQ("memory://", settings=KEYED)
+    routes = create_http(app, dashboard=True).routes
+    made = {f"{method} {path}" for method, path in paths_of(routes)}
+    assert {path for path in made if path == "GET /" or "/dashboard/" in path} == set(PAGES) | OPEN
+
+
+def test_role_read_sees_no_contents_on_any_page() -> None:
+    with fleet_full_of_secrets() as (app, ids):
+        wall, reader = client_of(app, "read"), client_of(app, "read+payloads")
+        addresses = [
+            *(page.split()[1] for page in MAY["read"] - {STREAM}),
+            *(f"/dashboard/step?id={step_id}" for step_id in ids["step_id"]),
+            *(f"/dashboard/workflow?id={each}" for each in ids["workflow_id"]),
+            "/dashboard/schedule?name=nightly", "/dashboard/queue?name=default",
+            *(f"/dashboard/pod?id={pod.pod_id}" for pod in app.pods()),
+        ]  # fmt: skip
+        shown = set()
+        for address in (f"{each}{at}" for each in addresses for at in ("", "at=0s")):
+            path = address.replace("at=", "&at=" if "?" in address else "?at=")
+            seen, whole = wall.get(path), reader.get(path)
+            assert (seen.status_code, SECRET in seen.text) == (whole.status_code, False), path
+            shown |= {path.partition("?")[0]} if SECRET in whole.text else set()
+        assert shown >= {"/dashboard/steps", "/dashboard/step", "/dashboard/workflow",
+                         "/dashboard/schedule"}  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", [f"key={SECRET}", f"label=who%3D{SECRET}"])
+def test_role_read_cannot_ask_for_contents_by_a_filter(condition: str) -> None:
+    app = FleetQ("memory://", settings=KEYED)
+    app.submit({}, step_id="found", key=SECRET, labels={"who": SECRET})
+    address = f"/dashboard/steps?{condition}"
+    assert "found" not in client_of(app, "read").get(address).text
+    assert "found" in client_of(app, "read+payloads").get(address).text
