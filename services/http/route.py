@@ -15,6 +15,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from fleet_q.core.submission import MAX_DEPTH
 from fleet_q.services.app.hiding import without_contents
+from fleet_q.services.app.roles import Role
 from fleet_q.services.http.access import Access, answering, current_holder
 from fleet_q.services.http.models import described
 from fleet_q.services.http.roles import role_of
@@ -34,12 +35,16 @@ def locked_router(access: Access) -> APIRouter:
     class Locked(APIRoute):
         def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
             super().__init__(path, _hiding(endpoint), **options)
+            needs = f"\n\nWith keys, it needs the role `{self._role}`."
+            self.description = self.description.removesuffix(needs) + needs
+
+        @property
+        def _role(self) -> Role:
+            (method,) = self.methods or {""}
+            return role_of(method, self.path)
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-            assert self.methods is not None
-            (method,) = self.methods
-            role = role_of(method, self.path)
+            handle, role = super().get_route_handler(), self._role
 
             async def locked(request: Request) -> Response:
                 holder = access.holder(request.headers)

@@ -114,6 +114,13 @@ def test_roles_are_those_of_existing_endpoints() -> None:
     assert set().union(*MAY.values()) == set(ENDPOINTS)
 
 
+def test_openapi_says_which_role_each_endpoint_needs() -> None:
+    for path, methods in create_http(FleetQ("memory://"), lease=True).openapi()["paths"].items():
+        for method, described in methods.items():
+            role = ENDPOINTS.get(f"{method.upper()} {path}")
+            assert (f"the role `{role}`" in described["description"]) == (role is not None)
+
+
 def test_endpoint_without_a_role_cannot_be_made() -> None:
     locked = locked_router(Access(Keys()))
     with pytest.raises(KeyError, match="GET /new"):

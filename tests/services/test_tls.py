@@ -29,7 +29,7 @@ from fleet_q.services.cli.serving import serving
 from fleet_q.services.http.server import HttpServer
 from fleet_q.services.http.tls import Tls
 from fleet_q.services.worker.careful_log import wait_for_handlers
-from tests.services.conftest import QUICK
+from tests.services.conftest import QUICK, Command
 from tests.services.test_http_server import UNHURRIED
 from tests.waiting import LIMIT, wait_until
 
@@ -261,3 +261,17 @@ def test_served_api_says_that_it_speaks_https(
         port = opened.getsockname()[1]
         assert "Not Found" in get(port)
         wait_until(lambda: f"listening on https://127.0.0.1:{port}" in caplog.text)
+
+
+@pytest.mark.parametrize(
+    "options", [("--tls-cert", "c", "--tls-key", "k"), ("--tls-cert", "c"), ()]
+)
+def test_pod_whose_files_cannot_be_used_does_not_join_its_fleet(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("FLEET_Q_API_KEYS_FILE", "nothing")
+    fleet_q("submit", "{}")
+    code, _, shown = fleet_q("serve", "--port", "0", *options)
+    assert (code, shown.count("\n")) == (1, 1)
+    assert shown.startswith("fleet-q: FLEET_Q_")
+    assert fleet_q("pods", "--all", "--json")[1].strip() == "[]"
