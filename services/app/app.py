@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
@@ -36,6 +36,9 @@ from fleet_q.services.app.tasks import Task, check_name
 from fleet_q.services.app.workflows import Workflows
 from fleet_q.services.worker.pod_metrics import PodMetrics
 from fleet_q.services.worker.pod_thread import Pod
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -215,6 +218,27 @@ class FleetQ(Queue, Search, Admin, Audit):
         self._registry.add_middleware(around)
         return around
 
+    def trace(self, tracer_provider: TracerProvider | None = None) -> None:
+        """Make OpenTelemetry spans of this app's steps, where they are submitted and where they
+        run, with ``tracer_provider``, by default the global one.
+
+        Steps carry the context in which they were submitted as their label ``traceparent``. Call it
+        once, before middleware is added that is to run within the span; where functions run in
+        processes, at the top of the module. Raises :class:`InvalidInput` if OpenTelemetry is not
+        installed.
+        """
+        if self.tracing is not None:
+            raise InvalidInput("this app is traced already; call trace() once")
+        try:
+            from fleet_q.services.app.tracing import Tracing
+        except ModuleNotFoundError as error:
+            raise InvalidInput(
+                f"traces need OpenTelemetry: pip install 'fleet-q[otel]' ({error})"
+            ) from None
+        self._registry.tracing = tracing = Tracing(tracer_provider)
+        self._registry.add_middleware(tracing.around)
+        self._registry.add_middleware(tracing.around_async)
+
     @property
     def workflows(self) -> Workflows:
         """The workflows in the app's store."""
@@ -325,7 +349,13 @@ class FleetQ(Queue, Search, Admin, Audit):
         if metrics is not None:
             metrics.is_by_hand = True
         pod = start_pod_by_hand(
-            self._connection, self._registry, MOST_CLAIMED, routes, settings.pod_id, metrics
+            self._connection,
+            self._registry,
+            MOST_CLAIMED,
+            routes,
+            settings.pod_id,
+            metrics,
+            [] if self.tracing is None else [self.tracing.of_leases()],
         )
         endings = Endings(
             pod.steps, self._registry, pod.machine.retry_policy, settings.max_result_bytes, self

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from fleet_q.core.errors import ClaimLost, StaleClaim
 from fleet_q.core.ports import Store
@@ -15,8 +17,12 @@ from fleet_q.services.app.polling import poll
 from fleet_q.services.app.queues import user
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.settings import Settings
+from fleet_q.services.app.submitter import NewStep
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.pod_thread import Pod
+
+if TYPE_CHECKING:
+    from fleet_q.services.app.tracing import Tracing  # needs OpenTelemetry
 
 T = TypeVar("T")
 
@@ -28,6 +34,11 @@ class AppBase:
         self._registry = Registry()
         self._connection = Connection(store, settings, self._retries_of)
         self._run: Run | None = None
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """What makes spans of the app's steps, if :meth:`FleetQ.trace` was called."""
+        return self._registry.tracing
 
     @property
     def settings(self) -> Settings:
@@ -83,6 +94,14 @@ class AppBase:
         pod = self.pod
         if pod is not None:
             pod.machine.report_progress(step_id, claim_token, progress)
+
+    def traced(self, steps: Collection[NewStep]) -> Collection[NewStep]:
+        """The steps, with the current trace context if the app is traced; for
+        :meth:`StepContext.spawn`."""
+        if self.tracing is None or not all(isinstance(step, NewStep) for step in steps):
+            return steps
+        commands = self.tracing.carrying([step.command for step in steps])
+        return [replace(step, command=new) for step, new in zip(steps, commands, strict=True)]
 
     def _acting(self) -> str:
         """Who makes a change: who is named by :func:`acting_as`, or the pod of this process, or

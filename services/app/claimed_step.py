@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.retry import RetryPolicy, micros
@@ -21,6 +22,9 @@ from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.attempt import Attempt, snoozed_for
 from fleet_q.services.worker.by_hand import StepsByHand
 from fleet_q.services.worker.careful_log import CarefulLogger
+
+if TYPE_CHECKING:
+    from fleet_q.services.app.tracing import Ending, Tracing
 
 log = CarefulLogger("fleet_q.consumer")
 
@@ -44,6 +48,11 @@ class Endings:
         self._registry = registry
         self._retry_policy = retry_policy
         self._max_result_bytes = max_result_bytes
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """What makes spans of steps, if the app is traced."""
+        return self._registry.tracing
 
     def is_held(self, step: Step) -> bool:
         """Whether the pod holds the step's claim, as far as it knows."""
@@ -96,7 +105,9 @@ class ClaimedStep:
     left alone.
     """
 
-    __slots__ = ("_checkpoint", "_endings", "_has_ended", "_payload", "_step", "result")
+    __slots__ = (
+        "_checkpoint", "_ending", "_endings", "_has_ended", "_payload", "_span", "_step", "result",
+    )  # fmt: skip
 
     def __init__(self, step: Step, endings: Endings) -> None:
         self._step = step
@@ -104,6 +115,8 @@ class ClaimedStep:
         self._payload: dict[str, Any] | None = None
         self._checkpoint: Checkpoint | None = None
         self._has_ended = False
+        self._span: AbstractContextManager[Ending] | None = None
+        self._ending: Ending | None = None
         self.result: Any = None
         """What the step completes with at the end of ``with``: a JSON value."""
 
@@ -194,24 +207,29 @@ class ClaimedStep:
     def fail(self, error: BaseException | str, permanent: bool) -> Future[Outcome]:
         """See :meth:`Consumer.fail_step`; the future is done once it is stored."""
         self._check_not_ended()
+        self._ends_as("failed")
         return self._ended(self._endings.fail(self._step, error, permanent))
 
     def requeue(self, delay: float) -> Future[Outcome]:
         """See :meth:`Consumer.requeue_step`; the future is done once it is stored."""
         self._check_not_ended()
+        self._ends_as("released")
         return self._ended(self._endings.requeue(self._step, delay))
 
     def snooze(self, seconds: float) -> Future[Outcome]:
         """See :meth:`Consumer.snooze_step`; the future is done once it is stored."""
         self._check_not_ended()
+        self._ends_as("snoozed")
         return self._ended(self._endings.snooze(self._step, seconds))
 
     def __enter__(self) -> Self:
+        self._begin_span()
         return self
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> bool:
+        self._end_span(error)
         is_snooze = error is not None and snoozed_for(error) is not None
         if self._has_ended:
             return is_snooze
@@ -229,11 +247,13 @@ class ClaimedStep:
         return is_snooze
 
     async def __aenter__(self) -> Self:
+        self._begin_span()
         return self
 
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> bool:
+        self._end_span(error)
         is_snooze = error is not None and snoozed_for(error) is not None
         if self._has_ended:
             return is_snooze
@@ -249,6 +269,21 @@ class ClaimedStep:
         except FleetQError as problem:
             self._log_problem(problem)
         return is_snooze
+
+    def _begin_span(self) -> None:
+        tracing = self._endings.tracing
+        if tracing is not None:
+            self._span = tracing.processing(self._step)
+            self._ending = self._span.__enter__()
+
+    def _end_span(self, error: BaseException | None) -> None:
+        span, self._span = self._span, None
+        if span is not None:
+            span.__exit__(None if error is None else type(error), error, None)
+
+    def _ends_as(self, outcome: str) -> None:
+        if self._ending is not None:
+            self._ending.outcome = outcome
 
     def _interrupted(self, error: BaseException) -> Future[Outcome]:
         return self.fail(error, False) if isinstance(error, Exception) else self.requeue(0)

@@ -58,6 +58,9 @@ class RunningApp(Saver, Protocol):
     def parents(self, step_id: str) -> dict[str, StepView]:
         """The steps that a step waited for, by id."""
 
+    def traced(self, steps: Collection[NewStep]) -> Collection[NewStep]:
+        """The steps, with the current trace context if the app is traced."""
+
 
 class StepContext:
     """The step that a function runs for: its id, and the number of the attempt, from 1."""
@@ -193,6 +196,8 @@ class StepContext:
         for step in steps:
             if isinstance(step, NewStep) and step.app is not app:
                 raise InvalidInput(f"step {step.step_id!r} is one of another app; submit it there")
+        if self.app is not None:
+            steps = self.app.traced(steps)
         with _lock:
             if self._has_ended:
                 raise InvalidInput(f"step {self.step_id!r} has ended; it spawns no more steps")
@@ -218,6 +223,11 @@ class StepContext:
     def cancel(self) -> None:
         """Set :attr:`cancelled`."""
         self._cancelled = True
+
+
+def step_of(context: StepContext) -> Step:
+    """The step of a context, as it was claimed."""
+    return context._step
 
 
 current: ContextVar[StepContext | None] = ContextVar("fleet_q_step", default=None)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from fleet_q.core.errors import InvalidInput
+
+TRACEPARENT: Final = "traceparent"
+"""The label that carries the trace context of a step's submission (W3C, *Trace Context*, section
+3.2)."""
 
 
 def parse_labels(texts: Iterable[str]) -> dict[str, str]:

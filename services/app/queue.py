@@ -87,7 +87,7 @@ class Queue(AppBase):
         )
         if connection is None or self._is_tested:
             return self.submit_together([command])[0]
-        on_connection.insert(connection, [command], self._connection)
+        self._insert(connection, [command])
         return command.step_id
 
     def submit_many(
@@ -115,7 +115,7 @@ class Queue(AppBase):
                 raise InvalidInput(f"payloads[{number}]: {error}") from None
         if connection is None or self._is_tested:
             return self.submit_commands(commands)
-        on_connection.insert(connection, commands, self._connection)
+        self._insert(connection, commands)
         return [command.step_id for command in commands]
 
     def command(
@@ -181,15 +181,29 @@ class Queue(AppBase):
             if on_stored is not None:
                 on_stored(step_ids)
 
-        return submit_all(self.store, commands, on_batch, self._submitting())
+        if self.tracing is None:
+            return submit_all(self.store, commands, on_batch, self._submitting())
+        with self.tracing.sending(commands) as commands:
+            return submit_all(self.store, commands, on_batch, self._submitting())
 
     def submit_together(self, commands: Sequence[Submit]) -> list[str]:
         """Store steps that :meth:`command` has checked in one transaction, so all of them or none;
         return their ids. Raises :class:`InvalidInput` if they are too large for the
         store."""
-        results = self.store.submit(commands, self._submitting())
+        if self.tracing is None:
+            results = self.store.submit(commands, self._submitting())
+        else:
+            with self.tracing.sending(commands) as commands:
+                results = self.store.submit(commands, self._submitting())
         self._work_arrived()
         return [result.step_id for result in results]
+
+    def _insert(self, connection: object, commands: Sequence[Submit]) -> None:
+        if self.tracing is None:
+            on_connection.insert(connection, commands, self._connection)
+            return
+        with self.tracing.sending(commands) as commands:
+            on_connection.insert(connection, commands, self._connection)
 
     def workflow(self, name: str) -> Workflow:
         """Return a new workflow, whose id begins with ``name``: steps are added to it, and

@@ -110,10 +110,11 @@ def start_pod_by_hand(
     routes: Routes,
     pod_id: str | None = None,
     metrics: PodMetrics | None = None,
+    spans: Sequence[Observer] = (),
 ) -> PodByHand:
     """Start a pod whose steps callers take, those that ``routes`` serve, at most ``most`` at once.
     It calls the hooks of ``registry``, and gets a new id by default. ``metrics`` counts what
-    happens to it.
+    happens to it, and ``spans`` make spans of it.
 
     Raises what opening the store and starting the pod raise.
     """
@@ -127,7 +128,7 @@ def start_pod_by_hand(
         routes=routes,
         describe=lambda: _description(connection, most, routes),
         closes_store=is_own,
-        observers=_observers(registry, pod_id, None, WatchedAttempts(), metrics),
+        observers=_observers(registry, pod_id, None, WatchedAttempts(), metrics, spans),
         alerts=_alerts(connection, pod_id),
     )
     queues, types = routes.queues or ("all",), routes.task_types or ("all",)
@@ -142,10 +143,10 @@ def _observers(
     loop: asyncio.AbstractEventLoop | None,
     watched: WatchedAttempts,
     metrics: PodMetrics | None,
+    spans: Sequence[Observer] = (),
 ) -> list[Observer]:
-    observers: list[Observer] = []
-    if metrics is not None:
-        observers.append(GuardedObserver(metrics))
+    careful = [*spans] if metrics is None else [metrics, *spans]
+    observers: list[Observer] = [GuardedObserver(observer) for observer in careful]
     if not registry.hooks.is_empty:
         observers.append(HookObserver(pod_id, registry.hooks, loop, watched))
     return observers

@@ -5,7 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property, partial
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 import msgspec
 
@@ -29,6 +39,9 @@ from fleet_q.services.app.origin import Origin, check_findable, origin
 from fleet_q.services.app.retries import Retries
 from fleet_q.services.app.submitter import NewStep, SubmitOptions, Submitter, SubmittingApp
 from fleet_q.services.app.views import StepView
+
+if TYPE_CHECKING:
+    from fleet_q.services.app.tracing import Tracing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -264,6 +277,7 @@ class Registry:
         self.fallback: Task[Any, Any] | None = None
         self.hooks = Hooks()
         self.middleware = Middleware()
+        self.tracing: Tracing | None = None
         self._routes: Routes | None = None
 
     def add(self, task: Task[Any, Any]) -> None:

@@ -43,6 +43,7 @@ from fleet_q.services.http.models import (
 from fleet_q.services.http.route import locked_router
 from fleet_q.services.http.schedules import add_schedules
 from fleet_q.services.http.steps import add_steps
+from fleet_q.services.http.traces import TraceParent, in_trace
 from fleet_q.services.http.workflows import add_workflows
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
@@ -113,20 +114,24 @@ def _add_health(http: FastAPI, fleet: FleetQ, access: Access) -> None:
 
 def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
     @locked.post("/submit", responses=described(*CHANGING, 409))
-    def submit(request: SubmitRequest) -> Submitted:
+    def submit(request: SubmitRequest, traceparent: TraceParent = None) -> Submitted:
         """Submit a step."""
-        return Submitted(step_id=fleet.submit(**request.model_dump()))
+        options = request.model_dump()
+        with in_trace(fleet, [options], traceparent):
+            return Submitted(step_id=fleet.submit(**options))
 
     @locked.post("/submit/batch", responses=described(*CHANGING, 409))
-    def submit_batch(request: BatchRequest) -> BatchSubmitted:
+    def submit_batch(request: BatchRequest, traceparent: TraceParent = None) -> BatchSubmitted:
         """Submit steps, all of them or none."""
+        steps = [step.model_dump() for step in request.steps]
         commands = []
-        for number, step in enumerate(request.steps):
-            try:
-                commands.append(fleet.command(**step.model_dump()))
-            except errors.InvalidInput as error:
-                raise errors.InvalidInput(f"steps.{number}: {error}") from None
-        return BatchSubmitted(step_ids=fleet.submit_together(commands))
+        with in_trace(fleet, steps, traceparent):
+            for number, options in enumerate(steps):
+                try:
+                    commands.append(fleet.command(**options))
+                except errors.InvalidInput as error:
+                    raise errors.InvalidInput(f"steps.{number}: {error}") from None
+            return BatchSubmitted(step_ids=fleet.submit_together(commands))
 
     @locked.get("/status/{step_id:any_id}", responses=described(404, 422))
     def status(step_id: StepId) -> StepView:
