@@ -71,6 +71,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return indent_lists(_MERMAID.sub(lambda match: lifecycle.matrix(match[1]), markdown))
 
 
+def on_post_page(output: str, **_: Any) -> str:
+    """Name the theme's dialog for the search, for those who hear the page."""
+    return output.replace('role="dialog">', 'role="dialog" aria-label="Search">')
+
+
 def on_post_build(config: MkDocsConfig) -> None:
     """Take the addresses of other hosts out of the theme's script, and delete what no page needs:
     the search in other languages, and the sources of scripts."""
