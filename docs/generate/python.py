@@ -20,11 +20,12 @@ GROUPS: Final = {
     "In a function": ("current_step", "StepContext", "Snooze", "PermanentFailure"),
     "Hooks and middleware": ("HookEvent",),
     "Steps by hand": ("Consumer", "AsyncConsumer", "ClaimedStep"),
+    "Testing": ("fleet_q.testing.fixture", "fleet_q.testing.isolated", "fleet_q.testing.Fleet"),
     "What is returned": (),
     "Errors": (),
 }
 """The headings and what stands below them; views and errors are found by their classes. What has a
-path is an attribute of the app, not a name to import."""
+path is an attribute of the app, or in ``fleet_q.testing``, not a name to import from ``fleet_q``."""
 
 INTERNAL: Final = (
     "around|bound|change_allowed|checked|command|encode_result|has_own_settings|leases|leasing"
@@ -51,8 +52,8 @@ def page() -> str:
     """The page: mkdocstrings puts a description in the place of each ``:::``."""
     parts = [
         "# Python",
-        "What has no other path is imported from `fleet_q`: `from fleet_q import FleetQ`. The"
-        " [settings](settings.md) have a page of their own. The guides say how all of it is used.",
+        "What has no other path is imported from `fleet_q`: `from fleet_q import FleetQ`; what is"
+        " below *Testing*, from `fleet_q.testing`. The [settings](settings.md) have a page of their own. The guides say how all of it is used.",
     ]
     for heading, names in groups().items():
         parts.append(f"## {heading}")
