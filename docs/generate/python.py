@@ -25,7 +25,7 @@ GROUPS: Final = {
     "Errors": (),
 }
 """The headings and what stands below them; views and errors are found by their classes. What has a
-path is an attribute of the app, or in ``fleet_q.testing``, not a name to import from ``fleet_q``."""
+path is an attribute of the app or in ``fleet_q.testing``; the rest is imported from ``fleet_q``."""
 
 INTERNAL: Final = (
     "around|bound|change_allowed|checked|command|encode_result|has_own_settings|leases|leasing"
@@ -53,7 +53,8 @@ def page() -> str:
     parts = [
         "# Python",
         "What has no other path is imported from `fleet_q`: `from fleet_q import FleetQ`; what is"
-        " below *Testing*, from `fleet_q.testing`. The [settings](settings.md) have a page of their own. The guides say how all of it is used.",
+        " below *Testing*, from `fleet_q.testing`. The [settings](settings.md) have a page of their"
+        " own. The guides say how all of it is used.",
     ]
     for heading, names in groups().items():
         parts.append(f"## {heading}")
