@@ -249,6 +249,11 @@ class FleetQ(Queue, Search, Admin, Audit):
         """Whether a function is registered, so that a pod of this app can run steps."""
         return not self._registry.is_empty
 
+    @property
+    def task_types(self) -> list[str]:
+        """The names of the registered tasks, in order."""
+        return self._registry.names
+
     def registered(self, name: str) -> Task[Any, Any] | None:
         """Return the task that is registered under exactly this name, or ``None``."""
         return self._registry.named(name)

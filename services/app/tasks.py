@@ -311,6 +311,11 @@ class Registry:
         """Whether no function is registered."""
         return self.fallback is None and not self._tasks
 
+    @property
+    def names(self) -> list[str]:
+        """The task types that have a function of their own, in order."""
+        return sorted(self._tasks)
+
     def named(self, task_type: object) -> Task[Any, Any] | None:
         """Return the task of exactly this type, or ``None``."""
         return self._tasks.get(task_type) if isinstance(task_type, str) else None

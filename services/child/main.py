@@ -22,6 +22,7 @@ from fleet_q.services.app.context import StepContext, current, is_permanent
 from fleet_q.services.app.description import described
 from fleet_q.services.app.retries import kinds_of
 from fleet_q.services.child.finder import Finder, NotFound
+from fleet_q.services.child.printed import Printed
 from fleet_q.services.child.to_pod import ToPod
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.attempt import result_text, snoozed_for
@@ -71,16 +72,20 @@ class _Child:
         self._cwd = os.getcwd()
         self._finder = Finder(start.preparation, self._on_app)
         self._handler = LogsToPod(channel.send, start.pod_id)
+        self._printed = Printed() if start.logs_prints else None
         self._set_signals()
         self._set_logging()
         os.register_at_fork(after_in_child=self._forked)
 
     def run(self, run: Run) -> None:
         """Run a step and send the result to the pod."""
+        context = contextvars.Context()
         try:
-            ended = contextvars.Context().run(self._attempt, run)
+            ended = context.run(self._attempt, run)
         except BaseException as error:  # describing an error may raise as well
             ended = Ended(error=type(error).__name__)
+        if self._printed is not None:
+            context.run(self._printed.finish)
         self._restore()
         if self._saver is not None:
             self._saver.close()
@@ -142,6 +147,8 @@ class _Child:
         self._channel.close_copy()
         if self._saver is not None:
             self._saver.begin_in_fork()
+        if self._printed is not None:
+            self._printed.restore()
         logs.configure(self._start.settings, self._start.pod_id)
         for number in _FOR_THE_POD:
             signal.signal(number, signal.SIG_DFL)

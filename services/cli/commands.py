@@ -13,6 +13,7 @@ from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.settings import from_env
 from fleet_q.services.app.version import installed_version
+from fleet_q.services.cli import completion
 from fleet_q.services.cli.alerts import alert_commands
 from fleet_q.services.cli.audit import audit_command
 from fleet_q.services.cli.dashboard import dashboard_command
@@ -62,7 +63,6 @@ cli = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 dlq = typer.Typer(
     help="List and replay dead letters, the steps that failed for good.", no_args_is_help=True
@@ -82,7 +82,10 @@ cli.add_typer(scaler_command)
 cli.add_typer(audit_command)
 cli.add_typer(dashboard_command)
 
-StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]
+StepId = Annotated[
+    str,
+    typer.Argument(metavar="STEP_ID", help="the step's id", autocompletion=completion.step_ids),
+]
 
 
 def _print_version(value: bool) -> None:
@@ -259,7 +262,10 @@ def dlq_list(
 @dlq.command("replay")
 def dlq_replay(
     step_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="STEP_ID", help="the steps' ids")
+        list[str] | None,
+        typer.Argument(
+            metavar="STEP_ID", help="the steps' ids", autocompletion=completion.step_ids
+        ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="every dead letter")] = False,
     store: StoreOption = None,

@@ -14,7 +14,7 @@ import typer
 
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services.app.acting import acting_as
-from fleet_q.services.cli import env_file
+from fleet_q.services.cli import completion, env_file
 from fleet_q.services.cli import options as cli_options
 from fleet_q.services.cli.signals import Ended
 from fleet_q.services.cli.submit import PartlySubmitted
@@ -38,6 +38,10 @@ _USAGE_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == 
 def run(cli: typer.Typer) -> NoReturn:
     """Run the command that ``sys.argv`` names, and exit."""
     _prepare_streams()
+    completion.join_words(os.environ)
+    words = sys.argv[1:]
+    if "--version" in words[: words.index("--") if "--" in words else None]:
+        sys.argv[1:] = ["--version"]  # also after a command
     try:
         env_file.load(Path(".env"))
         with acting_as(None):

@@ -12,6 +12,7 @@ from rich.text import Text
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.queues import MOST_RUNNING
 from fleet_q.services.app.queue_stats import QueueStatsView
+from fleet_q.services.cli import completion
 from fleet_q.services.cli.options import (
     AppOption,
     JsonOption,
@@ -36,7 +37,10 @@ queue_commands = typer.Typer(
     invoke_without_command=True,
 )
 
-QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="the queue's name")]
+QueueName = Annotated[
+    str,
+    typer.Argument(metavar="QUEUE", help="the queue's name", autocompletion=completion.queues),
+]
 
 
 @queue_commands.callback()

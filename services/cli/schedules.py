@@ -14,6 +14,7 @@ from fleet_q.core.schedules import Missed, Overlap
 from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.app.moments import age_since
 from fleet_q.services.app.schedules import WEEK, ScheduleView
+from fleet_q.services.cli import completion
 from fleet_q.services.cli.options import (
     DURATION,
     AppOption,
@@ -41,7 +42,12 @@ schedule_commands = typer.Typer(
     no_args_is_help=True,
 )
 
-ScheduleName = Annotated[str, typer.Argument(metavar="SCHEDULE", help="the schedule's name")]
+ScheduleName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCHEDULE", help="the schedule's name", autocompletion=completion.schedules
+    ),
+]
 
 
 @schedule_commands.command("list")

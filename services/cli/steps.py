@@ -21,7 +21,7 @@ from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.app.moments import age_since, parse_moment
 from fleet_q.services.app.search import LONGEST_LIST, OnBatch, StepRow, StepsView
 from fleet_q.services.app.views import StepView
-from fleet_q.services.cli import output
+from fleet_q.services.cli import completion, output
 from fleet_q.services.cli.options import (
     AppOption,
     JsonOption,
@@ -51,16 +51,21 @@ steps_commands = typer.Typer(
 Several = list[str] | None
 
 _CONDITIONS: Final[dict[str, Any]] = {
-    "status": Annotated[Several, typer.Option(metavar="STATUS", help="may be repeated")],
-    "type": Annotated[Several, typer.Option(metavar="TYPE", help="may be repeated")],
-    "queue": Annotated[Several, typer.Option(metavar="NAME", help="may be repeated")],
+    "status": Annotated[Several, typer.Option(metavar="STATUS", help="may be repeated",
+                                              autocompletion=completion.statuses)],
+    "type": Annotated[Several, typer.Option(metavar="TYPE", help="may be repeated",
+                                            autocompletion=completion.task_types)],
+    "queue": Annotated[Several, typer.Option(metavar="NAME", help="may be repeated",
+                                             autocompletion=completion.queues)],
     "key": Annotated[Several, typer.Option(metavar="KEY", help="may be repeated")],
     "label": Annotated[Several, typer.Option(metavar="NAME=TEXT", help="all that are given")],
-    "pod": Annotated[str | None, typer.Option(metavar="POD_ID", help="holds it, or held it last")],
-    "workflow": Annotated[str | None, typer.Option(metavar="ID", help="belongs to this workflow")],
+    "pod": Annotated[str | None, typer.Option(metavar="POD_ID", help="holds it, or held it last",
+                                              autocompletion=completion.pods)],
+    "workflow": Annotated[str | None, typer.Option(metavar="ID", help="belongs to this workflow",
+                                                   autocompletion=completion.workflows)],
     "prefix": Annotated[str | None, typer.Option(metavar="TEXT", help="how the id begins")],
     "since": Annotated[str | None, typer.Option(metavar="TIME", help="submitted since: 2h, or a"
-                                                " time in UTC")],
+                                                " time like 2026-11-28T14:00Z")],
     "until": Annotated[str | None, typer.Option(metavar="TIME", help="submitted before")],
 }  # fmt: skip
 """The options that select steps."""

@@ -13,6 +13,7 @@ from fleet_q.core.errors import WorkflowNotCompleted
 from fleet_q.core.retry import MICROS
 from fleet_q.core.workflows import Omitted, TreeStep, WorkflowState, shortened
 from fleet_q.services.app.workflows import WorkflowView, in_words
+from fleet_q.services.cli import completion
 from fleet_q.services.cli.options import (
     AppOption,
     JsonOption,
@@ -41,7 +42,10 @@ workflow_commands = typer.Typer(
     help="Show a workflow, wait for it, cancel it, or retry what failed.", no_args_is_help=True
 )
 
-WorkflowId = Annotated[str, typer.Argument(metavar="ID", help="the workflow's id")]
+WorkflowId = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="the workflow's id", autocompletion=completion.workflows),
+]
 
 MOST_SHOWN: Final = 50
 """The most steps that are shown unless the user asks for more."""

@@ -26,6 +26,11 @@ def configure(settings: Settings, pod_id: str | None = None) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
 
 
+def is_configured() -> bool:
+    """Whether :func:`configure` has set up the log of this process."""
+    return bool(_handlers())
+
+
 def flush(timeout: float = FLUSH_WITHIN) -> bool:
     """Wait until every record so far is written, for up to ``timeout`` seconds. Returns whether
     they are. To be called before ``os._exit``."""

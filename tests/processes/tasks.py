@@ -119,6 +119,8 @@ def hold(path: str) -> None:
 
 @app.task("await file", process=True)
 def await_file(path: str, file: str) -> str:
+    print("awaiting\nthe", end=" ")
+    print("file")
     Path(path).write_text(f"{os.getpid()}\n")
     while not Path(file).exists():
         time.sleep(0.01)

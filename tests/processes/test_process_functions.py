@@ -63,6 +63,9 @@ def test_function_completes_when_all_processes_of_a_pod_get_sigterm(
     proceed.touch()
     assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).status(step_id).result == "done"
+    for line in ("awaiting", "the file"):
+        text = f" - stdout - INFO - {line} pod=pod-1 step={step_id} attempt=1\n"
+        assert text in pods.log("pod-1").read_text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")

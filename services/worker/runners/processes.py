@@ -20,6 +20,7 @@ from fleet_q.core.errors import ClaimLost, StoreError, StoreUnavailable
 from fleet_q.core.step import Outcome, SaveCheckpoint
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.worker.attempt import Attempt
+from fleet_q.services.worker.logs import is_configured
 from fleet_q.services.worker.runners.address import address_of, preparation
 from fleet_q.services.worker.runners.child_logs import levels
 from fleet_q.services.worker.runners.child_process import ChildEnded, ChildProcess
@@ -262,7 +263,8 @@ class Processes(Queue):
                 self._slots.free(job.attempt, announce=False)
 
     def _start_message(self) -> Start:
-        return Start(self._pod_id, self._settings, levels(), preparation())
+        logs_prints = is_configured() and logging.root.isEnabledFor(logging.INFO)
+        return Start(self._pod_id, self._settings, levels(), preparation(), logs_prints)
 
 
 def _save(job: Job, save: Save) -> Saved:

@@ -22,12 +22,13 @@ LOST_CONNECTION: Final = 76
 
 class Start(msgspec.Struct, tag=True):
     """The first message to a child: its pod, the settings, the levels of the pod's loggers by name,
-    and what the child needs to import the application."""
+    what the child needs to import the application, and whether what functions print is logged."""
 
     pod_id: str
     settings: Settings
     log_levels: dict[str, int]
     preparation: dict[str, Any]
+    logs_prints: bool = False
 
 
 class Run(msgspec.Struct, tag=True):
