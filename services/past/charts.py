@@ -10,6 +10,7 @@ from typing import Final
 from fleet_q.core.activity import MINUTE, Activity, seconds_of
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.queue_stats import COUNTED
+from fleet_q.services.past.blocks import DAY, HOUR
 from fleet_q.services.past.timeline import Counts, Timeline, undo
 
 EVENTS: Final = (
@@ -17,6 +18,13 @@ EVENTS: Final = (
     "cancelled",
 )  # fmt: skip
 """The events that charts count."""
+
+
+WIDTHS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440)
+"""Widths of intervals in minutes; those from 15 on consist of blocks of 15 minutes, and so on."""
+
+SHORT: Final = 2 * HOUR
+"""Spans of time up to this are shown by minutes, however long ago."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +117,15 @@ def charts(
 ) -> Charts:
     """The charts of a span of time, with about so many points."""
     counts = timeline.at(until)
-    until = counts.at
-    begin = min(since, until) // MINUTE * MINUTE
-    width = max(MINUTE, -(-(until - begin) // points // MINUTE) * MINUTE)
+    width = _width((until - since) // points, timeline.width_at(since), until - since)
+    begin = since // width * width
     number = max(1, -(-(until - begin) // width))
+    read = timeline.between if width >= timeline.width_at(begin) else timeline.minutes
 
     def is_shown(change: Activity) -> bool:
         return queue in (None, change.queue) and task_type in (None, change.task_type)
 
-    shown = [change for change in timeline.between(begin, until) if is_shown(change)]
+    shown = [change for change in read(begin, until) if is_shown(change)]
     intervals = [_Totals() for _ in range(number)]
     whole = _Totals()
     types: defaultdict[tuple[str, str], _Totals] = defaultdict(_Totals)
@@ -144,6 +152,17 @@ def charts(
         errors=_errors(shown),
         types=[_type_chart(*pair, totals) for pair, totals in sorted(types.items())],
     )
+
+
+def _width(least: int, known: int, span: int) -> int:
+    """The width of the intervals: at least so much, and, unless the span is short, no less than
+    that of what is known of its beginning."""
+    if span > SHORT:
+        least = max(least, known)
+    for minutes in WIDTHS:
+        if minutes * MINUTE >= least:
+            return minutes * MINUTE
+    return -(-least // DAY) * DAY
 
 
 def percentile(spans: Counter[int], part: float) -> float | None:

@@ -72,15 +72,18 @@ class Past:
     ``progress`` of steps and heartbeats of pods are not in the log, and what was pruned is unknown.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, kept: float | None = None) -> None:
+        """``kept``: for how many seconds the counts of now are not read again, by default half a
+        second, or ten where every query is billed."""
         self._store = store
-        self.timeline = Timeline(store)
+        self.timeline = Timeline(store, kept)
 
     def span(self) -> Span:
         """Return from when to when the past is known."""
-        last = self.timeline.refresh().at
-        first = self.timeline.first
-        return Span(last if first is None else first, last, is_ready=True, progress=1.0)
+        last = self.timeline.now().at
+        first = self.timeline.first()
+        progress = self.timeline.progress()
+        return Span(last if first is None else first, last, progress == 1.0, progress)
 
     # Steps
 
@@ -164,7 +167,7 @@ class Past:
         at = counts.at
         ended: dict[tuple[str, str], dict[str, int]] = {}
         first: dict[tuple[str, str], int] = {}
-        for change in self.timeline.between(at - WINDOW, at):
+        for change in self.timeline.minutes(at - WINDOW, at):
             if change.type in ("completed", "failed"):
                 pair = (change.queue, change.task_type)
                 numbers = ended.setdefault(pair, {"completed": 0, "failed": 0})

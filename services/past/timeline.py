@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from fleet_q.core.activity import MINUTE, Activity
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
+from fleet_q.core.log import LogFilter
 from fleet_q.core.ports import Store
 from fleet_q.core.queue_stats import COUNTED, WINDOW, QueueStats
+from fleet_q.services.past.blocks import DAY, HOUR, Block, Blocks, blocks_of
 
-SETTLED: Final = 2 * MINUTE
-"""Microseconds after which nothing is added to a minute: statements that began then have ended."""
+SETTLED: Final = 10 * 1_000_000
+SETTLED_WHERE_STATEMENTS_WAIT: Final = 2 * MINUTE
+"""Microseconds after which no event is added any more: transactions that began then have ended."""
+
+KEPT: Final = 0.5
+"""Seconds for which the steps of now are not read again."""
+
+KEPT_WHERE_BILLED: Final = 10.0
+
+INDEXED: Final = 100_000
+"""Steps of a store up to which an index is made for the past without being asked for: that takes a
+second."""
+
+PATIENCE: Final = 0.2
+"""Seconds for which a caller waits while the log is read; then that goes on in the background."""
+
+MOST_PARTS: Final = 64
+"""Parts of blocks that are kept."""
 
 Pair = tuple[str, str]
 """A queue and a task type."""
@@ -38,122 +57,261 @@ class Counts:
     statuses: dict[StepStatus, int]
     types: dict[Pair, Counter[StepStatus]]
 
+    def undo(self, place: tuple[str, str, StepStatus], number: int) -> None:
+        """Count as before there were so many more in this place."""
+        queue, task_type, status = place
+        self.statuses[status] -= number
+        if status in COUNTED:
+            self.types[queue, task_type][status] -= number
+
+
+@dataclass(frozen=True)
+class _Now:
+    """The steps as they were when they were read last, and what happened since the last block."""
+
+    stats: QueueStats
+    tail: list[Block]
+    read_at: float
+
 
 class Timeline:
-    """What happened in ``store``, counted by minutes and kept in memory. Any thread may use it.
+    """What happened in ``store``, counted and kept in memory. Any thread may use it.
 
-    The past does not change, so only the latest minutes are read again; if steps were pruned, all
-    of it is.
+    The past does not change, so it is read once, the latest first, as far back as somebody has
+    asked; and again if steps were pruned. If that takes long, it goes on in the background. The
+    steps of now are read again after ``kept`` seconds.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, kept: float | None = None) -> None:
+        is_billed = store.traits.writes_are_billed
         self._store = store
-        self._lock = threading.Lock()
-        self._minutes: dict[int, list[Activity]] = {}
-        self._until = 0  # the minutes before are kept
-        self._stats: QueueStats | None = None
-        self._tail: dict[int, list[Activity]] = {}
+        self._kept = kept if kept is not None else KEPT_WHERE_BILLED if is_billed else KEPT
+        self._settled = SETTLED_WHERE_STATEMENTS_WAIT if is_billed else SETTLED
+        self._lock = threading.RLock()
+        self._blocks: Blocks | None = None
+        self._now: _Now | None = None
+        self._unknown = 0  # steps that were submitted before what is known
+        self._is_quick = False  # whether a short span can be read alone
+        self._first: int | None = None
+        self._wanted: int | None = None
+        self._loading: threading.Thread | None = None
+        self._done = 0.0  # the part of the pass over the whole log that is done
+        self._parts: dict[tuple[int, int], list[Activity]] = {}
 
-    def refresh(self) -> QueueStats:
-        """Read what is new; return the steps as they are now."""
-        with self._lock:
-            stats = self._store.queue_stats(WINDOW)
-            until = (stats.at - SETTLED) // MINUTE * MINUTE
-            if until > self._until:
-                self._minutes = _by_minute(self._read(self._until, until), self._minutes)
-                self._until = until
-            self._tail = _by_minute(self._read(self._until, stats.at + 1), {})
-            self._stats = stats
-            if self._has_lost_steps(stats):
-                self._minutes = _by_minute(self._read(0, self._until), {})
-            return stats
-
-    @property
     def first(self) -> int | None:
-        """The beginning of the first minute in which something happened to a step."""
-        minutes = [*self._minutes, *self._tail]
-        return min(minutes) * MINUTE if minutes else None
+        """When the first event happened that is known; ``None``: nothing did."""
+        if self._first is None:
+            for entry in self._store.log(LogFilter(), 1).entries:
+                self._first = entry.at
+        return self._first
+
+    def progress(self) -> float:
+        """The part of what was asked for that has been read."""
+        with self._lock:
+            blocks, wanted = self._blocks, self._wanted
+            if blocks is None or wanted is None or blocks.since <= wanted:
+                return 1.0
+            if not self._is_quick:
+                return self._done
+            return (blocks.until - blocks.since) / max(1, blocks.until - wanted)
+
+    def now(self) -> QueueStats:
+        """The steps as they are now, or were a moment ago."""
+        return self._refreshed(None).stats
 
     def at(self, moment: int) -> Counts:
-        """The steps of a moment."""
-        stats = self.refresh()
-        counts = now(stats)
-        if moment < stats.at:
-            for change in self.after(moment):
+        """The steps of a moment. Raises :class:`NotReady`."""
+        self._refreshed(moment)
+        self._ensure(moment)
+        with self._lock:
+            now, blocks = self._known()
+        counts = _counts(now.stats, moment)
+        if moment < now.stats.at:
+            for block in blocks:
+                if block.start > moment:
+                    for place, number in block.net.items():
+                        counts.undo(place, number)
+            width = self.width_at(moment)
+            end = min((moment // width + 1) * width, now.stats.at + 1)
+            for change in self._part(moment + 1, end):
                 undo(counts, change)
-        return Counts(min(moment, stats.at), counts.statuses, counts.types)
+        return counts
 
-    def after(self, moment: int) -> Iterator[Activity]:
-        """The changes after a moment."""
-        minute = moment // MINUTE
-        yield from self._read(moment + 1, (minute + 1) * MINUTE)
-        for minutes in (self._minutes, self._tail):
-            for number, changes in minutes.items():
-                if number > minute:
-                    yield from changes
+    def between(self, since: int, moment: int) -> list[Activity]:
+        """The changes from ``since``, which is the beginning of a block, until a moment, that
+        moment included. Raises :class:`NotReady`."""
+        self._refreshed(moment)
+        self._ensure(since)
+        with self._lock:
+            _, blocks = self._known()
+        width = self.width_at(moment)
+        start = max(moment // width * width, since)
+        changes = [
+            change for block in blocks if since <= block.start < start for change in block.changes
+        ]
+        return changes + self._part(start, moment + 1)
 
-    def between(self, since: int, moment: int) -> Iterator[Activity]:
-        """The changes from the minute of ``since`` on, until a moment, that moment included."""
-        first, last = since // MINUTE, moment // MINUTE
-        for minutes in (self._minutes, self._tail):
-            for number, changes in minutes.items():
-                if first <= number < last:
-                    yield from changes
-        yield from self._read(max(last, first) * MINUTE, moment + 1)
+    def minutes(self, since: int, moment: int) -> list[Activity]:
+        """The changes from ``since`` until a moment, by minutes, however long blocks are."""
+        self._refreshed(moment)
+        return self._part(since, moment + 1)
 
-    def _read(self, since: int, until: int) -> Iterator[Activity]:
+    def width_at(self, moment: int) -> int:
+        """How long the block is in which a moment is."""
+        with self._lock:
+            return MINUTE if self._blocks is None else self._blocks.width_at(moment)
+
+    def _part(self, since: int, until: int) -> list[Activity]:
+        """What happened in a short span of time, kept if nothing can be added to it."""
+        with self._lock:
+            part = self._parts.get((since, until))
+            is_settled = self._blocks is not None and until <= self._blocks.until
+        if part is None:
+            part = list(self._read(since, until))
+            if is_settled:
+                with self._lock:
+                    while len(self._parts) >= MOST_PARTS:
+                        del self._parts[next(iter(self._parts))]
+                    self._parts[since, until] = part
+        return part
+
+    def _known(self) -> tuple[_Now, list[Block]]:
+        """The steps as they were read last, and all blocks until then."""
+        assert self._blocks is not None
+        assert self._now is not None
+        return self._now, [*self._blocks.all(), *self._now.tail]
+
+    # The present
+
+    def _refreshed(self, moment: int | None) -> _Now:
+        """The steps as they were read last; read again if that does not do for the moment."""
+        with self._lock:
+            now, blocks = self._now, self._blocks
+            if now is not None and blocks is not None:
+                is_old = time.monotonic() - now.read_at >= self._kept
+                if not is_old or (moment is not None and moment < blocks.until):
+                    return now
+            return self._read_now()
+
+    def _read_now(self) -> _Now:
+        if self._blocks is None:
+            self._is_quick = self._make_index()
+        stats = self._store.queue_stats(WINDOW)
+        until = (stats.at - self._settled) // MINUTE * MINUTE
+        if self._blocks is None:
+            self._blocks = Blocks(until // HOUR * HOUR if self._is_quick else until)
+            self._unknown = sum(stats.counts.values())
+            begin = self._blocks.since
+        else:
+            begin = self._blocks.until
+        later: list[Activity] = []
+        tail: list[Activity] = []
+        for change in self._read(begin, stats.at + 1):
+            (later if change.minute * MINUTE < until else tail).append(change)
+        self._blocks.add_later(later, until)
+        self._now = _Now(stats, list(blocks_of(tail, MINUTE)), time.monotonic())
+        submitted = self._blocks.submitted + sum(block.submitted for block in self._now.tail)
+        unknown = sum(stats.counts.values()) - submitted
+        if unknown < self._unknown and begin != self._blocks.since:
+            self._forget()  # steps were pruned
+            return self._read_now()
+        self._unknown = unknown
+        return self._now
+
+    def _make_index(self) -> bool:
+        try:
+            return self._store.index_log(INDEXED)
+        except FleetQError:  # nobody may write into the file, or somebody does for long
+            return False
+
+    def _forget(self) -> None:
+        self._blocks = None
+        self._first = None
+        self._parts.clear()
+
+    # The past
+
+    def _ensure(self, moment: int) -> None:
+        """Read the log back to a moment; if it takes long, go on in the background."""
+        until = time.monotonic() + PATIENCE
+        with self._lock:
+            if self._blocks is None or self._blocks.since <= moment:
+                return
+            self._wanted = moment if self._wanted is None else min(moment, self._wanted)
+            if self._loading is None:
+                self._loading = threading.Thread(
+                    target=self._load, name="fleet-q past", daemon=True
+                )
+                self._loading.start()
+            loading = self._loading
+        loading.join(max(0.0, until - time.monotonic()))
+        with self._lock:
+            if self._blocks is None or self._blocks.since > moment:
+                raise NotReady(self.progress())
+
+    def _load(self) -> None:
+        try:
+            while self._load_more():
+                pass
+        except FleetQError:
+            pass  # the next caller tries again
+        finally:
+            with self._lock:
+                self._loading = None
+
+    def _load_more(self) -> bool:
+        """Read some of what is wanted; returns whether there is more."""
+        with self._lock:
+            blocks, wanted = self._blocks, self._wanted
+        if blocks is None or wanted is None or blocks.since <= wanted:
+            return False
+        until = blocks.since
+        since = 0
+        if self._is_quick:
+            first = self.first()
+            length = min(max(HOUR, blocks.until - blocks.since), DAY)
+            since = (until - length) // HOUR * HOUR
+            if first is None or since <= first:
+                since = 0
+        changes = list(self._read(since, until, self._on_progress))
+        with self._lock:
+            if self._blocks is not blocks:
+                return True  # the steps were pruned meanwhile
+            before = blocks.submitted
+            blocks.add_earlier(changes, since)
+            self._unknown -= blocks.submitted - before
+            return blocks.since > (self._wanted or 0)
+
+    def _on_progress(self, progress: float) -> None:
+        self._done = progress
+
+    def _read(
+        self, since: int, until: int, on_page: Callable[[float], object] = lambda progress: None
+    ) -> Iterator[Activity]:
         cursor: str | None = None
         while since < until:
             page = self._store.activity(since, until, cursor)
             yield from page.changes
+            on_page(page.progress)
             cursor = page.cursor
             if cursor is None:
                 return
-
-    def _has_lost_steps(self, stats: QueueStats) -> bool:
-        """Whether the store has fewer steps than were submitted, because some were pruned."""
-        submitted = sum(
-            change.number
-            for minutes in (self._minutes, self._tail)
-            for changes in minutes.values()
-            for change in changes
-            if change.before is None
-        )
-        return submitted > sum(stats.counts.values())
-
-
-def now(stats: QueueStats) -> Counts:
-    """The steps as they are now."""
-    types: defaultdict[Pair, Counter[StepStatus]] = defaultdict(Counter)
-    for each in stats.types:
-        types[each.queue, each.task_type] = Counter(
-            {status: getattr(each, status) for status in COUNTED}
-        )
-    statuses = {status: stats.counts.get(status, 0) for status in STEP_STATUSES}
-    return Counts(stats.at, statuses, types)
 
 
 def undo(counts: Counts, change: Activity) -> None:
     """Count as before some changes."""
     if change.before == change.after:
         return
-    of_type = counts.types[change.queue, change.task_type]
-    counts.statuses[change.after] -= change.number
-    if change.after in COUNTED:
-        of_type[change.after] -= change.number
+    counts.undo((change.queue, change.task_type, change.after), change.number)
     if change.before is not None:
-        counts.statuses[change.before] += change.number
-        if change.before in COUNTED:
-            of_type[change.before] += change.number
+        counts.undo((change.queue, change.task_type, change.before), -change.number)
 
 
-def _by_minute(
-    changes: Iterable[Activity], known: dict[int, list[Activity]]
-) -> dict[int, list[Activity]]:
-    minutes = dict(known)
-    new: defaultdict[int, list[Activity]] = defaultdict(list)
-    for change in changes:
-        new[change.minute].append(change)
-    for minute, found in new.items():
-        minutes[minute] = [*minutes.get(minute, ()), *found]
-    return minutes
+def _counts(stats: QueueStats, moment: int) -> Counts:
+    types: defaultdict[Pair, Counter[StepStatus]] = defaultdict(Counter)
+    for each in stats.types:
+        types[each.queue, each.task_type] = Counter(
+            {status: getattr(each, status) for status in COUNTED}
+        )
+    statuses = {status: stats.counts.get(status, 0) for status in STEP_STATUSES}
+    return Counts(moment, statuses, types)
