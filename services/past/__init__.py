@@ -3,7 +3,7 @@
 from fleet_q.services.past.charts import Charts, ErrorCount, Percentiles, TypeChart
 from fleet_q.services.past.lanes import AttemptView, Lane, Lanes, Reign, Stay
 from fleet_q.services.past.past import LogView, Past, PastSteps, Span
-from fleet_q.services.past.timeline import NotReady, Timeline
+from fleet_q.services.past.timeline import NeedsIndex, NotReady, Timeline
 
 __all__ = [
     "AttemptView",
@@ -12,6 +12,7 @@ __all__ = [
     "Lane",
     "Lanes",
     "LogView",
+    "NeedsIndex",
     "NotReady",
     "Past",
     "PastSteps",

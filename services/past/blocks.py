@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from fleet_q.core.activity import MINUTE, Activity
 from fleet_q.core.lifecycle import StepStatus
@@ -20,60 +19,78 @@ MINUTES_FOR: Final = 3 * HOUR
 QUARTERS_FOR: Final = 8 * DAY
 """How long ago they are quarters of an hour; before, they are hours."""
 
-Place = tuple[str, str, StepStatus]
-"""Queue, task type and status."""
+Pair = tuple[str, str]
+"""A queue and a task type."""
+
+K = TypeVar("K")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Block:
-    """What happened to steps from ``start`` for ``width`` microseconds. ``net`` is how many more
-    there were of each queue, task type and status at its end, ``submitted`` how many are new."""
+    """What happened to steps from ``start`` for ``width`` microseconds.
+
+    - ``net``: how many more there were of each queue, task type and status at its end.
+    - ``submitted``: how many are new.
+    - ``events``: how many events of each type there were, of each queue and task type.
+    - ``waits``, ``runs``: how many lengths of time of each class, likewise.
+    - ``errors``: how many errors of each class, likewise, and whether they were retried.
+    """
 
     start: int
     width: int
-    changes: tuple[Activity, ...]
-    net: dict[Place, int]
-    submitted: int
+    submitted: int = 0
+    net: dict[tuple[Pair, StepStatus], int] = field(default_factory=dict)
+    events: dict[tuple[Pair, str], int] = field(default_factory=dict)
+    waits: dict[Pair, dict[int, int]] = field(default_factory=dict)
+    runs: dict[Pair, dict[int, int]] = field(default_factory=dict)
+    errors: dict[tuple[Pair, str, bool], int] = field(default_factory=dict)
 
-    @property
-    def end(self) -> int:
-        """When the next block begins."""
-        return self.start + self.width
+    def add(self, change: Activity) -> None:
+        """Count changes."""
+        pair, number = (change.queue, change.task_type), change.number
+        _add(self.events, (pair, change.type), number)
+        if change.before is None:
+            self.submitted += number
+        if change.before != change.after:
+            _add(self.net, (pair, change.after), number)
+            if change.before is not None:
+                _add(self.net, (pair, change.before), -number)
+        if change.span is not None:
+            spans = self.waits if change.type == "claimed" else self.runs
+            _add(spans.setdefault(pair, {}), change.span, number)
+        if change.error is not None:
+            _add(self.errors, (pair, change.error, change.type == "retried"), number)
+
+    def merge(self, other: Block) -> None:
+        """Count what happened in another block."""
+        self.submitted += other.submitted
+        add_all(self.net, other.net)
+        add_all(self.events, other.events)
+        add_all(self.errors, other.errors)
+        for own, others in ((self.waits, other.waits), (self.runs, other.runs)):
+            for pair, spans in others.items():
+                add_all(own.setdefault(pair, {}), spans)
 
 
-def width_of(age: int) -> int:
-    """How long blocks are that end so many microseconds ago."""
-    if age <= MINUTES_FOR:
-        return MINUTE
-    return QUARTER if age <= QUARTERS_FOR else HOUR
+def _add(numbers: dict[K, int], key: K, number: int) -> None:
+    numbers[key] = numbers.get(key, 0) + number
+
+
+def add_all(numbers: dict[K, int], others: Mapping[K, int]) -> None:
+    """Add the numbers of each key."""
+    for key, number in others.items():
+        numbers[key] = numbers.get(key, 0) + number
 
 
 def blocks_of(changes: Iterable[Activity], width: int) -> Iterator[Block]:
     """The blocks of this width in which something happened."""
-    by_start: defaultdict[int, dict[Activity, int]] = defaultdict(dict)
+    blocks: dict[int, Block] = {}
     for change in changes:
         start = change.minute * MINUTE // width * width
-        key = change._replace(minute=start // MINUTE, number=0)
-        numbers = by_start[start]
-        numbers[key] = numbers.get(key, 0) + change.number
-    for start, numbers in by_start.items():
-        merged = tuple(key._replace(number=number) for key, number in numbers.items())
-        yield Block(start, width, merged, net_of(merged), _submitted(merged))
-
-
-def net_of(changes: Iterable[Activity]) -> dict[Place, int]:
-    """How many more steps of each queue, task type and status there are after these changes."""
-    net: Counter[Place] = Counter()
-    for change in changes:
-        if change.before != change.after:
-            net[change.queue, change.task_type, change.after] += change.number
-            if change.before is not None:
-                net[change.queue, change.task_type, change.before] -= change.number
-    return {place: number for place, number in net.items() if number}
-
-
-def _submitted(changes: Iterable[Activity]) -> int:
-    return sum(change.number for change in changes if change.before is None)
+        if start not in blocks:
+            blocks[start] = Block(start, width)
+        blocks[start].add(change)
+    yield from blocks.values()
 
 
 class Blocks:
@@ -81,8 +98,12 @@ class Blocks:
 
     def __init__(self, since: int) -> None:
         self.since = self.until = since
-        self.submitted = 0
         self._blocks: dict[int, Block] = {}
+
+    @property
+    def submitted(self) -> int:
+        """How many steps are new."""
+        return sum(block.submitted for block in self._blocks.values())
 
     def all(self) -> list[Block]:
         """The blocks in which something happened, in no order."""
@@ -95,41 +116,52 @@ class Blocks:
         self.until = max(self.until, until)
         self._widen()
 
-    def add_earlier(self, changes: Iterable[Activity], since: int) -> None:
-        """Add what happened from ``since`` on, before what is known."""
-        by_width: defaultdict[int, list[Activity]] = defaultdict(list)
+    def earlier(self, changes: Iterable[Activity]) -> list[Block]:
+        """Make the blocks of what happened before what is known."""
+        found: dict[int, Block] = {}
         for change in changes:
-            by_width[self.width_at(change.minute * MINUTE)].append(change)
-        for width, of_width in by_width.items():
-            for block in blocks_of(of_width, width):
-                self._add(block)
+            moment = change.minute * MINUTE
+            width = self.width_at(moment)
+            start = moment // width * width
+            if start not in found:
+                found[start] = Block(start, width)
+            found[start].add(change)
+        return list(found.values())
+
+    def add_earlier(self, blocks: Iterable[Block], since: int) -> None:
+        """Add these blocks: they are all from ``since`` on, before what is known."""
+        for block in blocks:
+            self._add(block)
         self.since = min(self.since, since)
 
     def width_at(self, moment: int) -> int:
         """How long the block is in which the moment is."""
-        for width in (HOUR, QUARTER):
-            end = (moment // width + 1) * width
-            if end <= self.until and width_of(self.until - end) >= width:
+        for width, least in ((HOUR, QUARTERS_FOR), (QUARTER, MINUTES_FOR)):
+            if (moment // width + 1) * width <= self.until - least:
                 return width
         return MINUTE
 
     def _add(self, block: Block) -> None:
         known = self._blocks.get(block.start)
-        if known is not None:
-            block = next(blocks_of([*known.changes, *block.changes], block.width))
-            self.submitted -= known.submitted
-        self._blocks[block.start] = block
-        self.submitted += block.submitted
+        if known is None:
+            self._blocks[block.start] = block
+        else:
+            known.merge(block)
 
     def _widen(self) -> None:
-        grown: defaultdict[tuple[int, int], list[Block]] = defaultdict(list)
-        for block in self._blocks.values():
+        for block in self.all():
             width = self.width_at(block.start)
             if width > block.width:
-                grown[block.start // width * width, width].append(block)
-        for (_, width), parts in grown.items():
-            for part in parts:
-                del self._blocks[part.start]
-                self.submitted -= part.submitted
-            for block in blocks_of((c for part in parts for c in part.changes), width):
-                self._add(block)
+                del self._blocks[block.start]
+                start = block.start // width * width
+                wider = self._blocks.get(start)
+                if wider is None or wider.width < width:
+                    self._blocks[start] = _widened(wider, start, width)
+                self._blocks[start].merge(block)
+
+
+def _widened(block: Block | None, start: int, width: int) -> Block:
+    wider = Block(start, width)
+    if block is not None:
+        wider.merge(block)
+    return wider

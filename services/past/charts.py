@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from fleet_q.core.activity import MINUTE, Activity, seconds_of
+from fleet_q.core.activity import MINUTE, seconds_of
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.queue_stats import COUNTED
-from fleet_q.services.past.blocks import DAY, HOUR
-from fleet_q.services.past.timeline import Counts, Timeline, undo
+from fleet_q.services.past.blocks import DAY, HOUR, Block, Pair, add_all, blocks_of
+from fleet_q.services.past.timeline import Counts, Timeline
 
 EVENTS: Final = (
     "submitted", "claimed", "completed", "failed", "retried", "recovered", "released", "snoozed",
@@ -38,9 +38,11 @@ class Percentiles:
     p99: float | None
 
     @classmethod
-    def of(cls, spans: Counter[int]) -> Percentiles:
+    def of(cls, spans: Mapping[int, int]) -> Percentiles:
         """The percentiles of so many lengths of time of each class."""
-        return cls(spans.total(), *(percentile(spans, part) for part in (0.5, 0.9, 0.95, 0.99)))
+        return cls(
+            sum(spans.values()), *(percentile(spans, part) for part in (0.5, 0.9, 0.95, 0.99))
+        )
 
 
 @dataclass(frozen=True)
@@ -96,15 +98,9 @@ class Charts:
 
 @dataclass
 class _Totals:
-    events: Counter[str] = field(default_factory=Counter)
-    waits: Counter[int] = field(default_factory=Counter)
-    runs: Counter[int] = field(default_factory=Counter)
-
-    def add(self, change: Activity) -> None:
-        self.events[change.type] += change.number
-        if change.span is not None:
-            spans = self.waits if change.type == "claimed" else self.runs
-            spans[change.span] += change.number
+    events: dict[str, int] = field(default_factory=dict)
+    waits: dict[int, int] = field(default_factory=dict)
+    runs: dict[int, int] = field(default_factory=dict)
 
 
 def charts(
@@ -120,36 +116,55 @@ def charts(
     width = _width((until - since) // points, timeline.width_at(since), until - since)
     begin = since // width * width
     number = max(1, -(-(until - begin) // width))
-    read = timeline.between if width >= timeline.width_at(begin) else timeline.minutes
+    blocks = (
+        timeline.between(begin, until)
+        if width >= timeline.width_at(begin)
+        else blocks_of(timeline.minutes(begin, until), MINUTE)
+    )
 
-    def is_shown(change: Activity) -> bool:
-        return queue in (None, change.queue) and task_type in (None, change.task_type)
+    def is_shown(pair: Pair) -> bool:
+        return queue in (None, pair[0]) and task_type in (None, pair[1])
 
-    shown = [change for change in read(begin, until) if is_shown(change)]
     intervals = [_Totals() for _ in range(number)]
     whole = _Totals()
-    types: defaultdict[tuple[str, str], _Totals] = defaultdict(_Totals)
-    changes: list[list[Activity]] = [[] for _ in range(number)]
-    for change in shown:
-        place = min((change.minute * MINUTE - begin) // width, number - 1)
-        changes[place].append(change)
-        for totals in (intervals[place], whole, types[change.queue, change.task_type]):
-            totals.add(change)
+    types: defaultdict[Pair, _Totals] = defaultdict(_Totals)
+    errors: dict[tuple[Pair, str, bool], int] = {}
+    nets: list[list[Block]] = [[] for _ in range(number)]
+    for block in blocks:
+        place = min((block.start - begin) // width, number - 1)
+        interval = intervals[place]
+        nets[place].append(block)
+        for (pair, kind), count in block.events.items():
+            if is_shown(pair):
+                add_all(interval.events, {kind: count})
+                add_all(types[pair].events, {kind: count})
+        for pair in {*block.waits, *block.runs}:
+            if is_shown(pair):
+                of_type = types[pair]
+                waits, runs = block.waits.get(pair, {}), block.runs.get(pair, {})
+                add_all(interval.waits, waits)
+                add_all(of_type.waits, waits)
+                add_all(interval.runs, runs)
+                add_all(of_type.runs, runs)
+        add_all(errors, {key: n for key, n in block.errors.items() if is_shown(key[0])})
+    for of_type in types.values():
+        add_all(whole.waits, of_type.waits)
+        add_all(whole.runs, of_type.runs)
     known = STEP_STATUSES if queue is None and task_type is None else COUNTED
     return Charts(
         since=begin,
         until=until,
         width=width,
         times=[min(begin + width * (place + 1), until) for place in range(number)],
-        statuses=_statuses(_selected(counts, queue, task_type), changes, known),
-        events={kind: [each.events[kind] for each in intervals] for kind in EVENTS},
+        statuses=_statuses(counts, nets, known, is_shown),
+        events={kind: [each.events.get(kind, 0) for each in intervals] for kind in EVENTS},
         waits=Percentiles.of(whole.waits),
         runs=Percentiles.of(whole.runs),
         wait_p50=[percentile(each.waits, 0.5) for each in intervals],
         wait_p95=[percentile(each.waits, 0.95) for each in intervals],
         run_p50=[percentile(each.runs, 0.5) for each in intervals],
         run_p95=[percentile(each.runs, 0.95) for each in intervals],
-        errors=_errors(shown),
+        errors=_errors(errors),
         types=[_type_chart(*pair, totals) for pair, totals in sorted(types.items())],
     )
 
@@ -165,9 +180,9 @@ def _width(least: int, known: int, span: int) -> int:
     return -(-least // DAY) * DAY
 
 
-def percentile(spans: Counter[int], part: float) -> float | None:
+def percentile(spans: Mapping[int, int], part: float) -> float | None:
     """The seconds that this part of the lengths of time does not exceed, to about a tenth."""
-    left = spans.total() * part
+    left = sum(spans.values()) * part
     for span in sorted(spans):
         left -= spans[span]
         if left <= 0:
@@ -175,39 +190,36 @@ def percentile(spans: Counter[int], part: float) -> float | None:
     return None
 
 
-def _selected(counts: Counts, queue: str | None, task_type: str | None) -> Counts:
-    if queue is None and task_type is None:
-        return counts
-    total: Counter[StepStatus] = Counter()
-    for pair, of_type in counts.types.items():
-        if queue in (None, pair[0]) and task_type in (None, pair[1]):
-            total.update(of_type)
-    statuses = {status: total[status] for status in STEP_STATUSES}
-    return Counts(counts.at, statuses, counts.types)
-
-
 def _statuses(
-    end: Counts, changes: list[list[Activity]], known: Iterable[StepStatus]
+    counts: Counts,
+    blocks: list[list[Block]],
+    known: Sequence[StepStatus],
+    is_shown: Callable[[Pair], bool],
 ) -> dict[StepStatus, list[int]]:
-    """The steps in each status at the ends of the intervals, of which ``end`` is the last."""
+    """The steps in each status at the ends of the intervals, of which the last is that of
+    ``counts``."""
+    numbers = dict(counts.statuses)
+    if known is COUNTED:
+        shown = [of_type for pair, of_type in counts.types.items() if is_shown(pair)]
+        numbers = {status: sum(of_type[status] for of_type in shown) for status in STEP_STATUSES}
     series: dict[StepStatus, list[int]] = {status: [] for status in known}
-    for of_interval in reversed(changes):
-        for status, numbers in series.items():
-            numbers.append(end.statuses[status])
-        for change in of_interval:
-            undo(end, change)
-    return {status: numbers[::-1] for status, numbers in series.items()}
+    for of_interval in reversed(blocks):
+        for status, values in series.items():
+            values.append(numbers[status])
+        for block in of_interval:
+            for (pair, status), number in block.net.items():
+                if is_shown(pair):
+                    numbers[status] -= number
+    return {status: values[::-1] for status, values in series.items()}
 
 
-def _errors(changes: Iterable[Activity]) -> list[ErrorCount]:
-    numbers: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for change in changes:
-        if change.error is not None:
-            kind = "retried" if change.type == "retried" else "failed"
-            numbers[change.error, change.task_type][kind] += change.number
+def _errors(numbers: Mapping[tuple[Pair, str, bool], int]) -> list[ErrorCount]:
+    found: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for ((_, task_type), error, is_retried), number in numbers.items():
+        found[error, task_type][is_retried] += number
     errors = [
-        ErrorCount(error, task_type or None, of_error["failed"], of_error["retried"])
-        for (error, task_type), of_error in numbers.items()
+        ErrorCount(error, task_type or None, failed, retried)
+        for (error, task_type), (failed, retried) in found.items()
     ]
     return sorted(errors, key=lambda e: (-(e.failed + e.retried), e.error, e.task_type or ""))
 
@@ -217,10 +229,10 @@ def _type_chart(queue: str, task_type: str, totals: _Totals) -> TypeChart:
     return TypeChart(
         queue,
         task_type or None,
-        submitted=events["submitted"],
-        completed=events["completed"],
-        failed=events["failed"],
-        retried=events["retried"],
+        submitted=events.get("submitted", 0),
+        completed=events.get("completed", 0),
+        failed=events.get("failed", 0),
+        retried=events.get("retried", 0),
         waits=Percentiles.of(totals.waits),
         runs=Percentiles.of(totals.runs),
     )

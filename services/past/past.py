@@ -273,7 +273,9 @@ class Past:
         ]
 
     def lanes(self, since: int, until: int, limit: int = MOST_ATTEMPTS) -> Lanes:
-        """Return what ran on each pod from ``since`` until before ``until``."""
+        """Return what ran on each pod from ``since`` until before ``until``. Raises
+        ``NotReady``."""
+        self.timeline.prepare()
         found = self._store.attempts(since, until, limit)
         events = list(self._store.pod_events())
         return lanes(events, found.attempts, since, until, is_cut=found.is_cut)
@@ -281,6 +283,8 @@ class Past:
     # The log
 
     def log(self, selected: LogFilter, limit: int = 100, cursor: str | None = None) -> LogView:
-        """Return a page of the log. Raises :class:`InvalidInput` for an invalid cursor."""
+        """Return a page of the log. Raises :class:`InvalidInput` for an invalid cursor, and
+        ``NotReady``."""
+        self.timeline.prepare()
         page = self._store.log(selected, limit, cursor)
         return LogView(list(page.entries), page.cursor)

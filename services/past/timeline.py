@@ -15,7 +15,7 @@ from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.log import LogFilter
 from fleet_q.core.ports import Store
 from fleet_q.core.queue_stats import COUNTED, WINDOW, QueueStats
-from fleet_q.services.past.blocks import DAY, HOUR, Block, Blocks, blocks_of
+from fleet_q.services.past.blocks import DAY, HOUR, Block, Blocks, Pair, blocks_of
 
 SETTLED: Final = 10 * 1_000_000
 SETTLED_WHERE_STATEMENTS_WAIT: Final = 2 * MINUTE
@@ -26,26 +26,40 @@ KEPT: Final = 0.5
 
 KEPT_WHERE_BILLED: Final = 10.0
 
-INDEXED: Final = 100_000
-"""Steps of a store up to which an index is made for the past without being asked for: that takes a
-second."""
+INDEXED: Final = 1_000_000
+"""Steps of a store up to which an index is made for the past without being asked for. For so many
+it takes some seconds, for which nobody can write: less than pods wait for a lock."""
 
-PATIENCE: Final = 0.2
+READ_WHOLE: Final = 100_000
+"""Steps of a store without an index of which all events are read."""
+
+PATIENCE: Final = 0.1
 """Seconds for which a caller waits while the log is read; then that goes on in the background."""
 
 MOST_PARTS: Final = 64
 """Parts of blocks that are kept."""
 
-Pair = tuple[str, str]
-"""A queue and a task type."""
+LONGEST_READ: Final = 2 * DAY
+"""Microseconds of the past that are read at once, at most."""
 
 
 class NotReady(FleetQError):
     """The log is still being read; ``progress`` is the part of it that was, from 0 to 1."""
 
-    def __init__(self, progress: float) -> None:
-        super().__init__(f"the log is still being read, {progress:.0%} so far; try again soon")
+    def __init__(self, progress: float, message: str = "") -> None:
+        super().__init__(
+            message or f"the log is still being read, {progress:.0%} so far; try again soon"
+        )
         self.progress = progress
+
+
+class NeedsIndex(NotReady):
+    """The store has too many steps to read all of their events."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            0.0, "the past of so many steps needs an index of the log; run fleet-q index-log"
+        )
 
 
 @dataclass(frozen=True)
@@ -57,12 +71,12 @@ class Counts:
     statuses: dict[StepStatus, int]
     types: dict[Pair, Counter[StepStatus]]
 
-    def undo(self, place: tuple[str, str, StepStatus], number: int) -> None:
-        """Count as before there were so many more in this place."""
-        queue, task_type, status = place
-        self.statuses[status] -= number
-        if status in COUNTED:
-            self.types[queue, task_type][status] -= number
+    def undo(self, block: Block) -> None:
+        """Count as before the block."""
+        for (pair, status), number in block.net.items():
+            self.statuses[status] -= number
+            if status in COUNTED:
+                self.types[pair][status] -= number
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,9 @@ class Timeline:
         self._first: int | None = None
         self._wanted: int | None = None
         self._loading: threading.Thread | None = None
-        self._done = 0.0  # the part of the pass over the whole log that is done
+        self._preparing: threading.Thread | None = None
+        self._being_read = 0  # microseconds of the past
+        self._done = 0.0  # the part of these that has been read
         self._parts: dict[tuple[int, int], list[Activity]] = {}
 
     def first(self) -> int | None:
@@ -113,7 +129,16 @@ class Timeline:
                 return 1.0
             if not self._is_quick:
                 return self._done
-            return (blocks.until - blocks.since) / max(1, blocks.until - wanted)
+            read = blocks.until - blocks.since + self._done * self._being_read
+            return min(0.99, read / max(1, blocks.until - wanted))
+
+    def prepare(self) -> None:
+        """Make the index that the past needs. Raises :class:`NotReady` meanwhile."""
+        with self._lock:
+            if not self._is_quick:
+                self._prepare()
+            if not self._is_quick and sum(self._store.counts().values()) > READ_WHOLE:
+                raise NeedsIndex
 
     def now(self) -> QueueStats:
         """The steps as they are now, or were a moment ago."""
@@ -129,16 +154,15 @@ class Timeline:
         if moment < now.stats.at:
             for block in blocks:
                 if block.start > moment:
-                    for place, number in block.net.items():
-                        counts.undo(place, number)
+                    counts.undo(block)
             width = self.width_at(moment)
             end = min((moment // width + 1) * width, now.stats.at + 1)
-            for change in self._part(moment + 1, end):
-                undo(counts, change)
+            for block in blocks_of(self._part(moment + 1, end), width):
+                counts.undo(block)
         return counts
 
-    def between(self, since: int, moment: int) -> list[Activity]:
-        """The changes from ``since``, which is the beginning of a block, until a moment, that
+    def between(self, since: int, moment: int) -> list[Block]:
+        """What happened from ``since``, which is the beginning of a block, until a moment, that
         moment included. Raises :class:`NotReady`."""
         self._refreshed(moment)
         self._ensure(since)
@@ -146,10 +170,8 @@ class Timeline:
             _, blocks = self._known()
         width = self.width_at(moment)
         start = max(moment // width * width, since)
-        changes = [
-            change for block in blocks if since <= block.start < start for change in block.changes
-        ]
-        return changes + self._part(start, moment + 1)
+        before = [block for block in blocks if since <= block.start < start]
+        return [*before, *blocks_of(self._part(start, moment + 1), width)]
 
     def minutes(self, since: int, moment: int) -> list[Activity]:
         """The changes from ``since`` until a moment, by minutes, however long blocks are."""
@@ -195,8 +217,10 @@ class Timeline:
 
     def _read_now(self) -> _Now:
         if self._blocks is None:
-            self._is_quick = self._make_index()
+            self._prepare()
         stats = self._store.queue_stats(WINDOW)
+        if not self._is_quick and sum(stats.counts.values()) > READ_WHOLE:
+            raise NeedsIndex
         until = (stats.at - self._settled) // MINUTE * MINUTE
         if self._blocks is None:
             self._blocks = Blocks(until // HOUR * HOUR if self._is_quick else until)
@@ -218,11 +242,23 @@ class Timeline:
         self._unknown = unknown
         return self._now
 
-    def _make_index(self) -> bool:
+    def _prepare(self) -> None:
+        """Make an index; if that takes long, it goes on in the background."""
+        if self._preparing is None:
+            self._preparing = threading.Thread(
+                target=self._make_index, name="fleet-q index", daemon=True
+            )
+            self._preparing.start()
+        self._preparing.join(PATIENCE)
+        if self._preparing.is_alive():
+            raise NotReady(0.0)
+        self._preparing = None
+
+    def _make_index(self) -> None:
         try:
-            return self._store.index_log(INDEXED)
+            self._is_quick = self._store.index_log(INDEXED)
         except FleetQError:  # nobody may write into the file, or somebody does for long
-            return False
+            self._is_quick = False
 
     def _forget(self) -> None:
         self._blocks = None
@@ -269,17 +305,18 @@ class Timeline:
         since = 0
         if self._is_quick:
             first = self.first()
-            length = min(max(HOUR, blocks.until - blocks.since), DAY)
+            length = min(max(HOUR, blocks.until - blocks.since), LONGEST_READ)
             since = (until - length) // HOUR * HOUR
             if first is None or since <= first:
                 since = 0
-        changes = list(self._read(since, until, self._on_progress))
+        self._done, self._being_read = 0.0, until - max(since, wanted)
+        earlier = blocks.earlier(self._read(since, until, self._on_progress))
         with self._lock:
+            self._being_read = 0
             if self._blocks is not blocks:
                 return True  # the steps were pruned meanwhile
-            before = blocks.submitted
-            blocks.add_earlier(changes, since)
-            self._unknown -= blocks.submitted - before
+            blocks.add_earlier(earlier, since)
+            self._unknown -= sum(block.submitted for block in earlier)
             return blocks.since > (self._wanted or 0)
 
     def _on_progress(self, progress: float) -> None:
@@ -296,15 +333,6 @@ class Timeline:
             cursor = page.cursor
             if cursor is None:
                 return
-
-
-def undo(counts: Counts, change: Activity) -> None:
-    """Count as before some changes."""
-    if change.before == change.after:
-        return
-    counts.undo((change.queue, change.task_type, change.after), change.number)
-    if change.before is not None:
-        counts.undo((change.queue, change.task_type, change.before), -change.number)
 
 
 def _counts(stats: QueueStats, moment: int) -> Counts:

@@ -1,0 +1,175 @@
+"""Counts, charts and lanes of a fleet's past."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.core.activity import MINUTE, ActivityPage
+from fleet_q.core.pod import Leave
+from fleet_q.core.ports import SyncRequest
+from fleet_q.core.pruning import FINAL
+from fleet_q.core.step import Complete, Fail, Submit
+from fleet_q.services.past import NotReady, Past
+from fleet_q.services.past.blocks import HOUR
+from tests.conformance.clock import SECOND, FakeClock
+from tests.conformance.helpers import acknowledge, claim, completed_step, join, submit
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    clock = FakeClock()
+    clock.step(-(clock() % HOUR) / SECOND)
+    return clock
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> MemoryStore:
+    return MemoryStore(clock)
+
+
+def test_charts_count_events_and_statuses_by_intervals(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    begin = clock()
+    join(store)
+    submit(store, "a", "b", "c", task_type="load")
+    clock.advance(90)
+    claim(store, 2, token="one")
+    clock.advance(10)
+    acknowledge(store, Complete("a", "one", "1"), Fail("b", "one", "ValueError: 7"))
+    clock.advance(80)
+    charts = Past(store, kept=0).charts(begin, clock(), points=3)
+    assert (charts.since, charts.width, charts.until) == (begin, MINUTE, begin + 3 * MINUTE)
+    assert charts.times == [begin + MINUTE, begin + 2 * MINUTE, begin + 3 * MINUTE]
+    assert charts.statuses["pending"] == [3, 2, 2]
+    assert charts.statuses["completed"] == [0, 1, 1]
+    assert charts.events["submitted"] == [3, 0, 0]
+    assert charts.events["retried"] == [0, 1, 0]
+    assert charts.waits.count == charts.runs.count == 2
+    assert charts.waits.p50 == pytest.approx(90, rel=0.1)
+    assert charts.run_p95 == [None, pytest.approx(10, rel=0.1), None]
+    (error,) = charts.errors
+    assert (error.error, error.task_type, error.retried, error.failed) == (
+        "ValueError",
+        "load",
+        1,
+        0,
+    )
+    (of_type,) = charts.types
+    assert (of_type.queue, of_type.task_type, of_type.submitted) == ("default", "load", 3)
+
+
+def test_charts_of_a_queue_leave_out_other_queues(store: MemoryStore, clock: FakeClock) -> None:
+    submit(store, "a", queue="gpu")
+    submit(store, "b", "c")
+    charts = Past(store, kept=0).charts(clock() - HOUR, clock(), queue="gpu")
+    assert charts.statuses["pending"][-1] == 1
+    assert sum(charts.events["submitted"]) == 1
+
+
+@pytest.mark.parametrize("ago", [3, 30, 300])
+def test_counts_and_charts_are_the_same_however_long_ago(
+    store: MemoryStore, clock: FakeClock, ago: int
+) -> None:
+    join(store)
+    begin = clock()
+    for number in range(6):
+        submit(store, f"{number}")
+        clock.advance(20 * 60)
+    then = Past(store, kept=0)
+    before = then.charts(begin, clock(), points=2)
+    end = clock()
+    clock.advance(ago * 3_600)
+    later = Past(store, kept=0)
+    assert later.counts(begin + HOUR)["pending"] == 4
+    assert later.counts(begin + HOUR - 1)["pending"] == 3
+    assert later.charts(begin, end, points=2) == before
+    assert then.charts(begin, end, points=2) == before
+
+
+def test_pruned_steps_are_not_counted(store: MemoryStore, clock: FakeClock) -> None:
+    completed_step(store, "a")
+    clock.advance(7_200)
+    submit(store, "b")
+    clock.advance(7_200)
+    then = Past(store, kept=0)
+    assert then.counts(clock() - HOUR) == then.counts(clock())
+    store.prune(store.final_steps(FINAL, clock(), 10).steps, clock())
+    clock.advance(7_200)
+    assert sum(then.counts(clock()).values()) == 1
+    assert sum(then.counts(clock() - 5 * HOUR).values()) == 0
+
+
+def test_log_that_takes_long_is_read_in_the_background(
+    store: MemoryStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(store, "a")
+    clock.advance(86_400)
+    may_go_on = threading.Event()
+    read = store.activity
+
+    def slow(since: int, until: int, cursor: str | None = None) -> ActivityPage:
+        if threading.current_thread().name == "fleet-q past":
+            may_go_on.wait()
+        return read(since, until, cursor)
+
+    monkeypatch.setattr(store, "activity", slow)
+    then = Past(store, kept=0)
+    with pytest.raises(NotReady, match="still being read"):
+        then.counts(clock() - 12 * HOUR)
+    assert not then.span().is_ready
+    may_go_on.set()
+    wait_until(lambda: then.span().is_ready)
+    assert then.counts(clock() - 12 * HOUR)["pending"] == 1
+
+
+def test_lanes_show_what_ran_where_and_who_led(store: MemoryStore, clock: FakeClock) -> None:
+    begin = clock()
+    join(store, "a")
+    clock.advance(1)
+    join(store, "b")
+    submit(store, "1", "2", "3")
+    claim(store, 2, token="one", pod_id="b")
+    clock.advance(1)
+    acknowledge(store, Complete("1", "one", "1"), pod_id="b")
+    claim(store, token="two", pod_id="b")
+    clock.advance(1)
+    died = store.declare_dead([pod for pod in store.pods().pods if pod.pod_id == "a"], "b")
+    assert died
+    store.sync(SyncRequest("b", "one", Leave("b", "one")))
+    clock.advance(1)
+
+    lanes = Past(store, kept=0).lanes(begin, clock())
+    first, second = lanes.lanes
+    assert (first.pod_id, first.stays[0].ended, first.attempts) == ("a", "declared_dead", [])
+    shown = [(each.step_id, each.how, each.row) for each in second.attempts]
+    assert shown == [("1", "completed", 0), ("2", None, 1), ("3", None, 0)]
+    assert second.stays[0].ended == "left"
+    leaders = [(each.pod_id, each.to_ts) for each in lanes.leaders]
+    assert leaders == [("a", begin + 3 * SECOND)]
+    assert not lanes.is_cut
+
+
+def test_workflow_and_parents_are_as_they_were(store: MemoryStore, clock: FakeClock) -> None:
+    join(store)
+    store.submit(
+        [
+            Submit("a", "{}", workflow_id="flow-1"),
+            Submit("b", "{}", workflow_id="flow-1", parents='{"a":"success"}'),
+        ]
+    )
+    clock.advance(1)
+    then = clock()
+    clock.advance(1)
+    claim(store, token="one")
+    acknowledge(store, Complete("a", "one", "1"))
+    past = Past(store, kept=0)
+    assert past.workflow("flow-1", then).counts == {"pending": 1, "waiting": 1}
+    assert past.workflow("flow-1", clock()).counts == {"pending": 1, "completed": 1}
+    assert past.parents("b", then)["a"].status == "pending"
+    assert past.step("b", then).status == "waiting"
+    assert [event.type for event in past.history("b", clock())] == ["submitted", "ready"]
