@@ -8,9 +8,9 @@ import pytest
 
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.activity import MINUTE, ActivityPage
+from fleet_q.core.lifecycle import FINAL
 from fleet_q.core.pod import Leave
 from fleet_q.core.ports import SyncRequest
-from fleet_q.core.pruning import FINAL
 from fleet_q.core.step import Complete, Fail, Submit
 from fleet_q.services.past import NotReady, Past
 from fleet_q.services.past.blocks import HOUR
