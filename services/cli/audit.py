@@ -46,6 +46,9 @@ def audit(
         int | None,
         typer.Option(metavar="COUNT", help=f"at most so many; the latest {LATEST} else", min=1),
     ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="first make an index of the log by time")
+    ] = False,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,
@@ -53,13 +56,16 @@ def audit(
 ) -> None:
     """Show what happened, and who did it, in order of time.
 
-    The latest events are shown or, with --since, all from then on.
+    The latest events are shown or, with --since, all from then on. In a large SQLite file this
+    takes long without an index, which --index and the dashboard make; it costs time at each change.
     """
     conditions: dict[str, Any] = {"by": by, "step_id": step, "queue": queue}
     for name, text in (("since", since), ("until", until)):
         conditions[name] = None if text is None else parse_moment(text)
     fleet = client(store, app)
     with ending_at_once():
+        if index:
+            fleet.store.index_log()
         entries = _entries(fleet, limit, conditions)
         if json:
             print_json(list(entries))

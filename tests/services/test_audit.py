@@ -38,6 +38,7 @@ def test_audit_selects_by_time_who_step_and_queue(fleet_q: Command) -> None:
 
     assert names() == names("--by", user()) == names("--since", "1h") == [one, two]
     assert names("--step", one) == [one]
+    assert names("--index", "--since", "1h") == [one, two]
     assert names("--queue", "gpu") == [two]
     assert names("--since", "1h", "--limit", "1") == [one]
     assert names("--by", "key:ci") == names("--until", "1h") == []
