@@ -18,12 +18,14 @@ from fleet_q.core.routing import Routes
 from fleet_q.core.step import Complete, Step
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.alert_checks import PROMISE as TOLD
 from fleet_q.services.simulation.client import hold_locks, send
 from fleet_q.services.simulation.end_checks import check_end
 from fleet_q.services.simulation.liveness_checks import LivenessChecks
 from fleet_q.services.simulation.measures import Measures
 from fleet_q.services.simulation.models import store_model
 from fleet_q.services.simulation.pod_process import PodProcess
+from fleet_q.services.simulation.receiver import Receiver
 from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.records import HeldClaim, StepRecord, longest_gap
 from fleet_q.services.simulation.safety_checks import SafetyChecks
@@ -44,6 +46,9 @@ take forty steps of ten minutes, it is busy for seven hours."""
 RESTART_DELAY: Final = 30.0
 """Seconds after which a process that a step has killed, or that has given up its store, is
 restarted, as by a supervisor."""
+
+ALERT_TIMEOUT: Final = 2 * 3_600.0
+"""Seconds within which all alerts are told at the end: twice the longest time between two tries."""
 
 MEASURE_TIMEOUT: Final = 3_600.0
 """Seconds for which a fleet that is measured may go on after the end of the scenario."""
@@ -118,6 +123,10 @@ class Fleet:
         self._by_hand = {pod.pod_id for pod in scenario.pods if pod.by_hand}
         self._numbers = dict.fromkeys(self._rates, 0)
         self._liveness = LivenessChecks(self)
+        chance = Random(f"{scenario.seed}/receiver")
+        self._receiver = Receiver(
+            self.virtual_clock, chance, self.checks.alerts, faults_until=scenario.seconds
+        )
         self._clients = 0
         self._open_requests = 0  # not answered yet
         self._closing = False
@@ -170,6 +179,7 @@ class Fleet:
             starts=self._starts,
             by_hand=pod_id in self._by_hand,
             routes=self._routes[pod_id],
+            send_alert=self._receiver.send if self.scenario.has_alerts else None,
         )
         if self._starts is not None:
             self._starts.add(process)
@@ -290,6 +300,8 @@ class Fleet:
         self.measures.pods_changed(pods)
         self.checks.early_by = self.database.early_by
         taken_in = self.database.take_taken_in()
+        for name, alert in self.database.take_alerts():
+            self.checks.alerts.written(name, alert, self.virtual_clock.store_time())
         schedules = self.database.take_schedules()
         self.checks.committed(actor, call, answer, steps, pods, queues, taken_in, schedules)
         if pruned := self.database.take_pruned():
@@ -355,6 +367,7 @@ class Fleet:
         self.virtual_clock.run(
             self.virtual_clock.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
         )  # until dead pods are declared dead
+        self._tell_alerts()
         self._closing = True
         self._end_faults()
         # A pod that drains before it has joined does not end the earlier incarnation of its id.
@@ -362,6 +375,16 @@ class Fleet:
         for process in (*self.processes.values(), *self.replaced):
             process.drain(FINAL_GRACE)
         self._run_until(lambda: self._first_not_down() is None, self._first_not_down)
+
+    def _tell_alerts(self) -> None:
+        """Run until every alert is told: all are accepted now."""
+        until = self.virtual_clock.now + ALERT_TIMEOUT
+        while (forgotten := self.checks.alerts.first_forgotten()) is not None:
+            if self.virtual_clock.now >= until:
+                raise Violation(TOLD, forgotten, "was not told although all is well")
+            self.virtual_clock.run(
+                self.virtual_clock.now + self.scenario.settings.recovery_interval
+            )
 
     def _run_until(
         self, done: Callable[[], bool], first_not_done: Callable[[], str | None]

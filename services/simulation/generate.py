@@ -11,6 +11,7 @@ from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.alerts import with_alerts
 from fleet_q.services.simulation.children import with_children
 from fleet_q.services.simulation.later import with_later_steps
 from fleet_q.services.simulation.limited_queues import with_limited_queues
@@ -97,6 +98,7 @@ def draw(
     scenario = with_routes(with_schedules(scenario))
     scenario = with_new_priorities(with_later_steps(scenario))
     scenario = with_children(with_checkpoints(scenario))
+    scenario = with_alerts(scenario)
     return with_rare_case(scenario, [pod.pod_id for pod in scenario.pods])
 
 

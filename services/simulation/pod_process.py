@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fleet_q.adapters.calendar import CALENDAR
 from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
+from fleet_q.core.alerts import Alert
 from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import (
@@ -53,7 +54,7 @@ class PodProcess(Actor):
     number in its checkpoint; ``on_saved`` with the claim and number of a checkpoint whose save was
     acknowledged.
     ``starts``: the records of which functions began, if the store keeps them. ``by_hand``: clients
-    claim its steps. ``routes``: which steps it takes.
+    claim its steps. ``routes``: which steps it takes. ``send_alert`` begins to send an alert.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class PodProcess(Actor):
         starts: StartRecords | None = None,
         by_hand: bool = False,
         routes: Routes = EVERYWHERE,
+        send_alert: Callable[[PodProcess, Alert], object] | None = None,
     ) -> None:
         super().__init__(pod_id, virtual_clock, server)
         self.number = number
@@ -142,6 +144,7 @@ class PodProcess(Actor):
             starts=starts,
             describe=repr,
             calendar=CALENDAR,
+            send_alert=None if send_alert is None else partial(send_alert, self),
         )
 
     @property
@@ -223,6 +226,10 @@ class PodProcess(Actor):
         """Drain the pod within ``grace`` seconds; ``None`` is its setting."""
         self.machine.drain(self.clock(), grace)
         self.wake()
+
+    def on_alert_told(self, alert: Alert) -> None:
+        """The receiver has answered that it accepts an alert."""
+        self._notify(partial(self._program.on_alert_told, alert))
 
     def new_row_id(self) -> str:
         """An id for a row of the inbox that the pod takes in."""
@@ -354,6 +361,9 @@ class _Failures(Observer):
         self._error = error
 
     def on_recovery_ended(self, stats: RecoveryStats, error: Exception | None) -> None:
+        self._keep_unexpected(error)
+
+    def on_alerts_postponed(self, error: Exception) -> None:
         self._keep_unexpected(error)
 
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fleet_q.adapters.memory import MemoryDatabase, MemoryTransaction
+from fleet_q.core.alerts import Alert
 from fleet_q.core.events import StepEvent
 from fleet_q.core.inbox import InboxRow
 from fleet_q.core.pod import Pod, PodChange
@@ -15,6 +16,7 @@ from fleet_q.core.schedules import Schedule, ScheduleEvent
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
+AlertChange = tuple[str, Alert | None]
 ScheduleChange = tuple[ScheduleEvent | None, Schedule]
 
 
@@ -40,6 +42,7 @@ class RecordingDatabase(MemoryDatabase):
         self.pruned: list[str] = []  # ids of steps and pods
         self.queue_changes: list[QueueWrite] = []
         self.schedule_changes: list[ScheduleChange] = []
+        self.alert_changes: list[AlertChange] = []
         self.taken_in: list[TakenIn] = []
         self._last_row_id = 0
         self.read_at: int | None = None  # when the rows were read that a transaction takes in
@@ -71,6 +74,13 @@ class RecordingDatabase(MemoryDatabase):
         taken = self.schedule_changes
         if taken:
             self.schedule_changes = []
+        return taken
+
+    def take_alerts(self) -> list[AlertChange]:
+        """The changes of alerts committed since the last call; clears them."""
+        taken = self.alert_changes
+        if taken:
+            self.alert_changes = []
         return taken
 
     def take_taken_in(self) -> list[TakenIn]:
@@ -113,6 +123,14 @@ class _RecordingTransaction(MemoryTransaction):
         super().write_schedule(schedule, event)
         self._db.schedule_changes.append((event, schedule))
 
+    def write_alert(self, alert: Alert) -> None:
+        super().write_alert(alert)
+        self._db.alert_changes.append((alert.alert, alert))
+
+    def delete_alert(self, alert: str) -> None:
+        super().delete_alert(alert)
+        self._db.alert_changes.append((alert, None))
+
     def delete_inbox_rows(self, last: InboxRow) -> None:
         rows = [row for row in self._db.inbox if row.row_id <= last.row_id]
         at = self.at if self._db.read_at is None else self._db.read_at
@@ -135,6 +153,7 @@ class _RecordingTransaction(MemoryTransaction):
         self._db.pruned.clear()
         self._db.queue_changes.clear()
         self._db.schedule_changes.clear()
+        self._db.alert_changes.clear()
         self._db.taken_in.clear()
         self._db.step_changes.clear()
         self._db.pod_changes.clear()

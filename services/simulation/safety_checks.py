@@ -16,6 +16,7 @@ from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.queues import QueueWrite
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.alert_checks import AlertChecks
 from fleet_q.services.simulation.children import ChildChecks
 from fleet_q.services.simulation.dependency_checks import DependencyChecks
 from fleet_q.services.simulation.inbox_checks import InboxChecks
@@ -59,6 +60,7 @@ class SafetyChecks(Records):
         super().__init__(dead_after, now)
         self.queues = QueueChecks(now)
         self.schedules = ScheduleChecks(self, now)
+        self.alerts = AlertChecks(self)
         self.unique_keys = UniqueKeyChecks(self, work)
         self.inbox = InboxChecks(self, work, self.unique_keys)
         self._may_take = may_take

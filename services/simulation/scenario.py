@@ -322,6 +322,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     ``seconds``: when the faults are over. ``name``: of a special scenario. ``most_waiters``: length
     of a lock's queue, shorter than Snowflake's twenty for small fleets, so that their statements
     are rejected, too. ``times`` of Snowflake's statements, and ``clusters`` of its warehouse.
+    ``has_alerts``: the leader tells a receiver of alerts.
     ``is_measured``: the fleet has a given size and is measured, and liveness is not checked.
     """
 
@@ -336,6 +337,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     most_waiters: int = MOST_WAITERS
     times: Times = MEASURED
     clusters: int = 1
+    has_alerts: bool = False
     is_measured: bool = False
 
     @property

@@ -11,8 +11,11 @@ from fleet_q.services.simulation.models import Script, Statement
 from fleet_q.services.simulation.scenario import TransactionFault
 
 READS: Final = frozenset(
-    {"change_counter", "pods", "orphans", "step", "final_steps", "fold_heartbeats", "schedules"}
-)
+    {
+        "alerts", "change_counter", "dead_letters", "described_pods", "final_steps",
+        "fold_heartbeats", "orphans", "pods", "queue_stats", "schedules", "step",
+    }
+)  # fmt: skip
 """Calls that are one query, or change nothing here."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.mutations.alerts import ALERTS
 from tests.mutations.by_hand import BY_HAND
 from tests.mutations.dependencies import DEPENDENCIES
 from tests.mutations.guards import Mutation
@@ -28,6 +29,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *MAILBOX,
     *QUEUES,
     *SCHEDULES,
+    *ALERTS,
     *INBOX,
     *LATER,
     *ROUTES,
