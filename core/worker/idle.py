@@ -33,7 +33,7 @@ class IdleTracker:
         """When a sleeping pod checks that an awake pod leads."""
         self._settings = settings
         self._traits = traits
-        self._change_counter: int | None = None
+        self.change_counter: int | None = None
         self._changed_at = -math.inf
         self._idle_since = math.inf
         self._claimed_at = -math.inf
@@ -54,7 +54,7 @@ class IdleTracker:
     @property
     def relies_on_polls(self) -> bool:
         """Whether the pod claims only after it has read that the change counter has changed."""
-        return self.writes_are_billed and self._change_counter is not None
+        return self.writes_are_billed and self.change_counter is not None
 
     def poll_now(self) -> None:
         """Poll with the next plan."""
@@ -73,7 +73,7 @@ class IdleTracker:
 
     def has_changed(self, change_counter: int, now: float) -> bool:
         """Record the change counter. True if it differs from the last one; false for the first."""
-        last, self._change_counter = self._change_counter, change_counter
+        last, self.change_counter = self.change_counter, change_counter
         if change_counter == last:
             return False
         self._changed_at = now
@@ -124,7 +124,7 @@ class IdleTracker:
         """
         at = max(self._idle_since + self._settings.sleep_after, self._claimed_at, self._awake_until)
         saves_heartbeat = at + self._settings.heartbeat_interval < self.wake_at
-        may_sleep = self.writes_are_billed and self._change_counter is not None and saves_heartbeat
+        may_sleep = self.writes_are_billed and self.change_counter is not None and saves_heartbeat
         return at if may_sleep else math.inf
 
     def stay_awake(self, until: float) -> None:

@@ -130,6 +130,11 @@ class PodMachine:
         return self._claims.slots
 
     @property
+    def change_counter(self) -> int | None:
+        """The store's change counter, as the pod has read it last; ``None``: it has not yet."""
+        return self._idle.change_counter
+
+    @property
     def sync_took(self) -> float:
         """Seconds that the last sync took."""
         return self._pacing.sync_took

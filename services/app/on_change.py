@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from fleet_q.core.ports import Store
+from fleet_q.core.ports import StoreTraits
 
 T = TypeVar("T")
+
+
+class Watched(Protocol):
+    """What a :class:`ReadOnChange` watches: a store, or what else knows of its changes."""
+
+    @property
+    def traits(self) -> StoreTraits:
+        """The properties of the store."""
+
+    def change_counter(self) -> object:
+        """Return something else than before if something may have changed."""
 
 
 class ReadOnChange(Generic[T]):
@@ -23,7 +34,7 @@ class ReadOnChange(Generic[T]):
 
     def __init__(
         self,
-        store: Store,
+        store: Watched,
         read: Callable[[], T],
         interval: float,
         valid_for: Callable[[T], float | None],
@@ -36,7 +47,7 @@ class ReadOnChange(Generic[T]):
         self._clock = clock
         self._poll_interval = store.traits.poll_interval or interval
         self._kept: tuple[T] | None = None
-        self._change_counter: int | None = None
+        self._change_counter: object = None
         self._read_at = 0.0
         self._next_poll = 0.0
         self._read_again_at: float | None = None

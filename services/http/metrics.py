@@ -12,17 +12,19 @@ from fleet_q.services.http.access import Access
 from fleet_q.services.http.base import base_http
 from fleet_q.services.http.route import locked_router
 from fleet_q.services.metrics.exposition import Exposition
-from fleet_q.services.metrics.fleet_count import FleetCount
+from fleet_q.services.metrics.fleet_count import FleetCount, seen_by
 
 
 def add_metrics(locked: APIRouter, fleet: FleetQ) -> None:
     """Add ``/metrics`` of the pod that ``fleet`` runs, and count what happens to it from now on."""
-    exposition = Exposition(
-        lambda: fleet.pod, fleet.measure(), FleetCount(lambda: fleet.store, fleet.settings)
+    metrics = fleet.measure()
+    count = FleetCount(
+        lambda: fleet.store, fleet.settings, seen=lambda: seen_by(fleet.pod, metrics)
     )
+    exposition = Exposition(lambda: fleet.pod, metrics, count)
 
     @locked.get("/metrics", responses={200: {"content": {"text/plain": {}}}})
-    def metrics(request: Request) -> Response:
+    def get_metrics(request: Request) -> Response:
         """Return the metrics of the pod and of its fleet in the text format of Prometheus."""
         text, media_type = exposition.text(request.headers.get("Accept", ""))
         return Response(text, headers={"Content-Type": media_type})

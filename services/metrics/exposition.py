@@ -54,7 +54,8 @@ class Exposition(Collector):
         if pod is not None:
             yield from _of_pod(pod)
         if self.metrics is not None:
-            yield from _counted_by_pod(self.metrics)
+            leads = self.metrics.leads and pod is not None and pod.machine.phase == "up"
+            yield from _counted_by_pod(self.metrics, leads=leads)
         counted = self.count.current()
         is_available = 1 if self.count.is_available else 0
         yield _gauge("pod_count_ok", "Whether the store answered the pod's count.", is_available)
@@ -88,7 +89,7 @@ def _of_pod(pod: Pod) -> Iterator[Metric]:
     )
 
 
-def _counted_by_pod(metrics: PodMetrics) -> Iterator[Metric]:
+def _counted_by_pod(metrics: PodMetrics, *, leads: bool) -> Iterator[Metric]:
     outcomes = CounterMetricFamily(
         "fleet_q_pod_outcomes",
         "Attempts of the pod that ended, by how: completed, retried, failed (dead letters),"
@@ -134,9 +135,7 @@ def _counted_by_pod(metrics: PodMetrics) -> Iterator[Metric]:
         "Steps that were cancelled, or recovered by the leader, while the pod held them.",
         metrics.lost,
     )
-    yield _gauge(
-        "pod_is_leader", "Whether the pod led in its last recovery cycle.", int(metrics.leads)
-    )
+    yield _gauge("pod_is_leader", "Whether the pod led in its last recovery cycle.", int(leads))
     yield _counter("pod_dead_pods", "Pods that it declared dead, as the leader.", metrics.dead_pods)
     recovered = CounterMetricFamily(
         "fleet_q_pod_recovered_steps",

@@ -16,6 +16,8 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.core.unserved import Pair, unserved_among
 from fleet_q.services.app.on_change import ReadOnChange
 from fleet_q.services.worker.careful_log import CarefulLogger
+from fleet_q.services.worker.pod_metrics import PodMetrics
+from fleet_q.services.worker.pod_thread import Pod
 
 log = CarefulLogger("fleet_q.metrics")
 
@@ -47,7 +49,9 @@ class FleetCount:
     """Counts the steps in ``store``. Any thread may use it.
 
     It reads the store in a thread of its own, and only after the change counter has changed, or
-    when a step has become due: see :class:`ReadOnChange`. ``clock`` is monotonic, in seconds.
+    when a step has become due: see :class:`ReadOnChange`. Where the store bills reads, the counter
+    is not read either if ``seen`` tells what the pod has seen of changes: something else than
+    before, or ``None`` if it does not look for them. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(
@@ -55,11 +59,13 @@ class FleetCount:
         store: Callable[[], Store],
         settings: PodSettings,
         *,
+        seen: Callable[[], object] = lambda: None,
         within: float = ANSWER_WITHIN,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open = store
         self._settings = settings
+        self._seen = seen
         self._within = within
         self._clock = clock
         self._on_change: ReadOnChange[Count] | None = None
@@ -128,7 +134,7 @@ class FleetCount:
             if self._is_billed:
                 self._interval = BILLED_COUNT_INTERVAL
             self._on_change = ReadOnChange(
-                store,
+                _SeenByPod(store, self._seen) if self._is_billed else store,
                 lambda: read_count(store, self._settings),
                 self._settings.claim_interval,
                 self._valid_for,
@@ -143,6 +149,28 @@ class FleetCount:
             return longest
         due_in = (backlog.next_due - backlog.at) / MICROS
         return due_in if longest is None else min(due_in, longest)
+
+
+class _SeenByPod:
+    """Watches what a pod has ``seen`` of changes in ``store``, and the store if that is nothing."""
+
+    def __init__(self, store: Store, seen: Callable[[], object]) -> None:
+        self.traits = store.traits
+        self._store = store
+        self._seen = seen
+
+    def change_counter(self) -> object:
+        seen = self._seen()
+        return self._store.change_counter() if seen is None else seen
+
+
+def seen_by(pod: Pod | None, metrics: PodMetrics) -> object:
+    """Return what ``pod``, which ``metrics`` counts, has seen of changes in the store: the change
+    counter, and its own syncs. ``None`` if it need not look: it has left, or runs no functions."""
+    if pod is None or pod.machine.phase not in ("up", "asleep") or metrics.is_by_hand:
+        return None
+    counter = pod.machine.change_counter
+    return None if counter is None else (counter, metrics.syncs.sum)
 
 
 def read_count(store: Store, settings: PodSettings) -> Count:

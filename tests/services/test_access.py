@@ -23,6 +23,7 @@ from fleet_q.services.app.keys import Keys
 from fleet_q.services.app.roles import ROLES, Role
 from fleet_q.services.http.access import Access
 from fleet_q.services.http.api import create_http
+from fleet_q.services.http.metrics import create_metrics_http
 from fleet_q.services.http.roles import ENDPOINTS, OPEN
 from fleet_q.services.http.route import locked_router
 from fleet_q.services.http.scaler import create_scaler_http
@@ -66,6 +67,7 @@ def apis() -> Iterator[FastAPI]:
     """All HTTP APIs, with all that each may have."""
     yield create_http(FleetQ("memory://", settings=KEYED), lease=True)
     yield create_scaler_http(Scaler(MemoryStore(), KEYED), KEYED, ("*",))
+    yield create_metrics_http(FleetQ("memory://", settings=KEYED), ("*",))
 
 
 def paths_of(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:

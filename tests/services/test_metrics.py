@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -25,13 +26,14 @@ from fleet_q.core.step import Complete, Step, Submit
 from fleet_q.core.worker.observer import Observer, Observers
 from fleet_q.services.http.metrics import create_metrics_http
 from fleet_q.services.metrics.exposition import Exposition
-from fleet_q.services.metrics.fleet_count import VALID_FOR, FleetCount
+from fleet_q.services.metrics.fleet_count import VALID_FOR, FleetCount, seen_by
 from fleet_q.services.worker.guarded_observer import GuardedObserver
 from fleet_q.services.worker.pod_metrics import MOST_PAIRS, OTHERS, PodMetrics
 from tests.conformance.clock import FakeClock
 from tests.docs import DOCS, first_cells
 from tests.services.conftest import QUICK, Run
 from tests.services.test_scaler import SETTINGS, CountingStore
+from tests.waiting import wait_until_async
 
 QUICK_WITH_KEY: Final = replace(QUICK, api_keys=("secret",))
 
@@ -317,3 +319,21 @@ def test_scrape_does_not_wait_for_a_store_that_hangs(world: World) -> None:
     world.count = world.new_count(within=0.01)
     assert world.values() == {("fleet_q_pod_count_ok",): 0}
     world.store.answers.set()
+
+
+def test_pod_tells_what_it_has_seen_of_changes_while_it_looks_for_them(tmp_path: Path) -> None:
+    app = FleetQ(f"sqlite:///{tmp_path}/fleet.db", settings=QUICK)
+    app.task("mail")(lambda: None)
+    metrics = app.measure()
+    assert seen_by(app.pod, metrics) is None
+
+    async def main() -> None:
+        async with app.running() as pod:
+            await wait_until_async(lambda: seen_by(pod, metrics) is not None)
+            before = seen_by(pod, metrics)
+            app.submit({"task_type": "mail"})
+            await wait_until_async(lambda: seen_by(pod, metrics) != before)
+
+    asyncio.run(main())
+    assert seen_by(app.pod, metrics) is None
+    app.close()
