@@ -6,5 +6,6 @@ pytest need not be installed.
 
 from fleet_q.services.testing.clock import Duration, Moment
 from fleet_q.services.testing.fleet import Fleet, fixture, isolated
+from fleet_q.services.testing.functions import PodKilled
 
-__all__ = ["Duration", "Fleet", "Moment", "fixture", "isolated"]
+__all__ = ["Duration", "Fleet", "Moment", "PodKilled", "fixture", "isolated"]

@@ -95,6 +95,7 @@ class Fleet:
     def assert_submitted(self, task: AnyTask, /, **arguments: Any) -> StepView:
         """Fail unless a step of ``task`` was submitted with these arguments, and perhaps others;
         return it, the last one if there are several. Steps that have run count, too."""
+        __tracebackhide__ = True  # pytest shows the line of the test instead
         steps = self.steps()
         if found := selected(steps, task, arguments):
             return found[-1]
@@ -103,6 +104,7 @@ class Fleet:
 
     def refute_submitted(self, task: AnyTask, /, **arguments: Any) -> None:
         """Fail if a step of ``task`` was submitted with these arguments, and perhaps others."""
+        __tracebackhide__ = True
         if found := self.submitted(task, **arguments):
             wanted = called(name_of(task), arguments)
             raise AssertionError(f"a step {wanted} was submitted; {listed(found)}")
@@ -113,6 +115,7 @@ class Fleet:
 
     def assert_no_dead_letters(self) -> None:
         """Fail if a step failed for good, and show its traceback."""
+        __tracebackhide__ = True
         if failed := self.dead_letters():
             traces = "\n".join(step.traceback or step.error or "" for step in failed)
             raise AssertionError(f"{listed(failed)}\n{traces}")

@@ -19,6 +19,11 @@ from fleet_q.services.worker.loop_thread import LoopThread
 from fleet_q.services.worker.runners.job import Job, job_order
 
 
+class PodKilled(BaseException):
+    """Raised by a function, or by what a test lets it call: its pod dies at this point, as if its
+    process were killed. It starts again, and its leader recovers the step."""
+
+
 class FunctionsInTests:
     """Runs the functions of ``registry`` when it is told to (:meth:`run_next`). No virtual time
     passes meanwhile, so no claim grows old and no function runs out of time.
@@ -60,6 +65,8 @@ class FunctionsInTests:
             outcome = self._run(job)
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             outcome = job.attempt.failed(error)
+        except PodKilled:
+            raise
         except BaseException as error:
             self._on_outcome(job.attempt.failed(error))
             raise

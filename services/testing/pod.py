@@ -24,7 +24,7 @@ from fleet_q.services.app.context import current
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.starting import AppParts
 from fleet_q.services.testing.clock import Clock
-from fleet_q.services.testing.functions import FunctionsInTests
+from fleet_q.services.testing.functions import FunctionsInTests, PodKilled
 from fleet_q.services.worker.hook_observer import HookObserver, WatchedAttempt, WatchedAttempts
 from fleet_q.services.worker.pod_thread import Pod
 
@@ -49,6 +49,22 @@ class PodInTests(Pod):
     def __init__(self, parts: AppParts, clock: Clock) -> None:
         store = parts.connection.store()
         assert isinstance(store, MemoryStore)
+        self.is_inline = False
+        """Whether a step runs as soon as it was submitted."""
+        self._parts = parts
+        self._memory = store
+        self._virtual = clock
+        self._chance = random.Random(0).random
+        self._lock = threading.Lock()  # held by the thread that runs the program
+        self._runs_in: int | None = None
+        self._arrived = threading.Event()
+        self._left = 0
+        self._begin()
+        self.run_due()
+
+    def _begin(self) -> None:
+        """Begin a life of the pod."""
+        parts = self._parts
         registry = parts.registry
         settings = replace(
             parts.connection.settings,
@@ -57,7 +73,6 @@ class PodInTests(Pod):
             prefetch=0,
             prune_after=None,
         )
-
         watched = WatchedAttempts()
         self._hooks = HookObserver(POD_ID, registry.hooks, None, watched)
 
@@ -76,31 +91,22 @@ class PodInTests(Pod):
 
         super().__init__(
             POD_ID,
-            store,
+            self._memory,
             settings,
             new_functions,
             routes=lambda: registry.routes(None),
             describe=describe,
             declared=parts.declared,
             observers=[self._hooks],
-            clock=clock.seconds,
-            chance=random.Random(0).random,
+            clock=self._virtual.seconds,
+            chance=self._chance,
         )
-        self.is_inline = False
-        """Whether a step runs as soon as it was submitted."""
-        self._memory = store
-        self._virtual = clock
         assert isinstance(self._functions, FunctionsInTests)
         self._runner = self._functions
-        self._lock = threading.Lock()  # held by the thread that runs the program
-        self._runs_in: int | None = None
-        self._arrived = threading.Event()
-        self._left = 0
         self._looked: tuple[int, int] | None = None
-        self._claim = SyncResult(clock.now)
+        self._claim = SyncResult(self._virtual.now)
         self._running = self._program.run()
         self._command = next(self._running)
-        self.run_due()
 
     @property
     def trouble(self) -> str | None:
@@ -208,7 +214,13 @@ class PodInTests(Pod):
                 " itself off, for ever? Pass until="
             )
         self._left -= 1
-        self._runner.run_next()
+        loop = self._runner.loop
+        try:
+            self._runner.run_next()
+        except PodKilled:
+            self.close()
+            self._begin()
+            self._runner.loop = loop
 
     def _carry_out(self, call: StoreCall) -> None:
         try:
@@ -229,12 +241,20 @@ class PodInTests(Pod):
     def _next_at(self, *, until_work: bool) -> int | None:
         """When something happens next: a step becomes due or expires, or a schedule fires. With
         ``until_work``, ``None`` if only schedules fire."""
-        times = {self._claim.next_due, self._next_expiry()} - {None}
+        times = {self._claim.next_due, self._next_expiry(), self._next_recovery()} - {None}
         if until_work and not times:
             return None
         with self._memory.database.read() as tx:
             times.add(tx.next_firing())
         return min((time for time in times if time is not None), default=None)
+
+    def _next_recovery(self) -> int | None:
+        """When the pod looks next whether to recover the steps of its earlier lives."""
+        steps, claimed = self._memory.database.steps, self._memory.database.by_status["claimed"]
+        if not any(steps[step_id].claimed_by == POD_ID for step_id in claimed):
+            return None
+        assert isinstance(self._command, Wait)
+        return self._virtual.at(self._command.until)
 
     def _next_expiry(self) -> int | None:
         steps = self._memory.database.steps

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from fleet_q import FleetQ, HookEvent, InvalidInput, Settings, Snooze, create_http, current_step
-from fleet_q.testing import Fleet, fixture, isolated
+from fleet_q.testing import Fleet, PodKilled, fixture, isolated
 
 app = FleetQ("sqlite:////nowhere/jobs.db", settings=Settings(queues=("orders",)))
 """The app of a user, whose store does not exist."""
@@ -302,6 +302,30 @@ def test_hooks_have_been_called_and_their_steps_have_run_when_drain_returns() ->
         break_.submit()
         fleet.drain()
     assert told == ["ValueError: broken"]
+
+
+def test_step_of_a_pod_that_was_killed_is_recovered_and_finds_its_checkpoint() -> None:
+    killed = FleetQ("memory://")
+    done = []
+
+    @killed.task("charge")
+    def charge() -> int:
+        step = current_step()
+        step.once("reserve", lambda: done.append("reserve"))
+        if step.attempt == 1:
+            raise PodKilled
+        done.append("pay")
+        return step.attempt
+
+    with isolated(killed) as fleet:
+        step_id = charge.submit()
+        fleet.drain()
+        assert charge.result(step_id) == 2
+        types = [event.type for event in killed.history(step_id)]
+    assert types == [
+        "submitted", "claimed", "checkpointed", "recovered", "claimed", "completed",
+    ]  # fmt: skip
+    assert done == ["reserve", "pay"]
 
 
 def test_function_cannot_drain(fleet: Fleet) -> None:
