@@ -201,6 +201,7 @@ def filter_values(step_filter: StepFilter) -> dict[str, Any]:
         "keys": texts(step_filter.keys),
         "pod_id": step_filter.pod_id,
         "workflow_id": step_filter.workflow_id,
+        "in_workflow": 1 if step_filter.in_workflow else None,
         "id_prefix": step_filter.id_prefix,
         "submitted_from": step_filter.submitted_from,
         "submitted_before": step_filter.submitted_before,

@@ -23,7 +23,7 @@ class StepFilter(msgspec.Struct, frozen=True, kw_only=True):
     - ``statuses``, ``task_types``, ``queues``, ``keys``: the step has one of these.
     - ``labels``: it has all of these, pairs of name and text.
     - ``pod_id``: the pod that holds it, or held it last.
-    - ``workflow_id``: the workflow that it belongs to.
+    - ``workflow_id``: the workflow that it belongs to; ``in_workflow``: it belongs to any.
     - ``id_prefix``: how its id begins.
     - ``submitted_from``, ``submitted_before``: bounds of the store time of its submission.
     """
@@ -35,6 +35,7 @@ class StepFilter(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[tuple[str, str], ...] = ()
     pod_id: str | None = None
     workflow_id: str | None = None
+    in_workflow: bool = False
     id_prefix: str = ""
     submitted_from: int | None = None
     submitted_before: int | None = None
@@ -49,6 +50,7 @@ class StepFilter(msgspec.Struct, frozen=True, kw_only=True):
             and (not self.labels or self.labels_are_in(step.labels))
             and (self.pod_id is None or step.claimed_by == self.pod_id)
             and (self.workflow_id is None or step.workflow_id == self.workflow_id)
+            and (not self.in_workflow or step.workflow_id is not None)
             and step.step_id.startswith(self.id_prefix)
             and (self.submitted_from is None or step.created_ts >= self.submitted_from)
             and (self.submitted_before is None or step.created_ts < self.submitted_before)

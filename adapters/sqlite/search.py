@@ -2,7 +2,7 @@
 
 Rows are in the order of their submission, which needs no index. A page looks at a bounded number of
 rows, so it takes milliseconds however long the history is. If few steps are of the wanted workflow,
-have one of the wanted statuses, or an id that begins as wanted, an index says which ones.
+or of any, have a wanted status, or an id that begins as wanted, an index says which ones.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def places_among(run: Run, step_filter: StepFilter) -> list[int] | None:
         queries.append(("places_of_statuses", {"statuses": statuses}))
     if step_filter.id_prefix:
         queries.append(("places_of_ids", {"id_prefix": step_filter.id_prefix}))
+    if step_filter.in_workflow:
+        queries.append(("places_in_workflows", {}))
     for name, values in queries:
         places = [row[0] for row in run(name, {**values, "limit": MOST_INDEXED + 1})]
         if len(places) <= MOST_INDEXED:

@@ -221,6 +221,7 @@ def step_filter(
     labels: Mapping[str, str] | None = None,
     pod_id: str | None = None,
     workflow_id: str | None = None,
+    in_workflow: bool = False,
     id_prefix: str = "",
     since: Moment | None = None,
     until: Moment | None = None,
@@ -228,8 +229,9 @@ def step_filter(
     """The filter with these conditions, of which a step has to meet all.
 
     ``status``, ``task_type``, ``queue`` and ``key`` are a text or several, of which the step has
-    one; it has all ``labels``; ``pod_id`` holds it or held it last; it belongs to ``workflow_id``;
-    it was submitted at ``since`` or later, and before ``until``: a time, or how long ago that was.
+    one; it has all ``labels``; ``pod_id`` holds it or held it last; it belongs to ``workflow_id``,
+    or with ``in_workflow`` to any workflow; it was submitted at ``since`` or later, and before
+    ``until``: a time, or how long ago that was.
     Raises :class:`InvalidInput`.
     """
     statuses = _texts(status, "status")
@@ -245,6 +247,7 @@ def step_filter(
         labels=tuple(sorted(check_labels(labels or {}).items())),
         pod_id=None if pod_id is None else check_id(pod_id, "pod_id"),
         workflow_id=None if workflow_id is None else check_id(workflow_id, "workflow_id"),
+        in_workflow=bool(in_workflow),
         id_prefix=check_id(id_prefix, "id_prefix") if id_prefix else "",
         submitted_from=None if since is None else micros_of(since, "since", now),
         submitted_before=None if until is None else micros_of(until, "until", now),

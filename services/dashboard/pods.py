@@ -21,7 +21,7 @@ from fleet_q.services.past import AttemptView, Lanes
 WINDOWS: Final = ("15m", "1h", "6h", "24h", "7d")
 """How long ago the lanes may begin."""
 
-MOST_ATTEMPTS: Final = 1_000
+MOST_ATTEMPTS: Final = 600
 """The most attempts that the lanes show."""
 
 LISTED: Final = 20
@@ -82,7 +82,9 @@ def add_pods(pages: Pages) -> None:
 
 def _lanes(visit: Visit) -> tuple[str, Lanes]:
     window = visit.query("window") or "1h"
-    until = visit.past.span().last if visit.at is None else visit.at
+    span = visit.span()
+    assert span is not None
+    until = span.last if visit.at is None else visit.at
     since = until - round(parse_duration(window) * MICROS)
     lanes = visit.read(("lanes", window), lambda: visit.past.lanes(since, until, MOST_ATTEMPTS))
     return window, lanes

@@ -23,7 +23,7 @@ WORKFLOWS: Final = 25
 """How many workflows a list has."""
 
 STEPS_A_READ: Final = 1_000
-MOST_READS: Final = 5
+MOST_READS: Final = 3
 """How many steps are looked at for a list of workflows at a time, and how often at most."""
 
 MOST_ROWS: Final = 100
@@ -68,16 +68,16 @@ class WorkflowRow:
 
 @dataclass(frozen=True)
 class WorkflowList:
-    """The latest workflows among ``searched`` steps. ``cursor`` continues the search, and the last
-    of the workflows may have more steps there; ``None``: there are no more steps."""
+    """The latest workflows among ``searched`` steps of workflows. ``cursor`` continues the search,
+    and the last of the workflows may have more steps there; ``None``: there are no more steps."""
 
     workflows: list[WorkflowRow]
     searched: int
     cursor: str | None
 
 
-Read = Callable[[str | None], tuple[list[StepRow], int, str | None]]
-"""Returns some steps, the latest first, how many were looked at, and where to go on."""
+Read = Callable[[str | None], tuple[list[StepRow], str | None]]
+"""Returns some steps of workflows, the latest first, and where to go on."""
 
 
 def latest(read: Read, cursor: str | None) -> WorkflowList:
@@ -85,8 +85,8 @@ def latest(read: Read, cursor: str | None) -> WorkflowList:
     rows: dict[str, WorkflowRow] = {}
     searched = 0
     for _ in range(MOST_READS):
-        steps, looked_at, cursor = read(cursor)
-        searched += looked_at
+        steps, cursor = read(cursor)
+        searched += len(steps)
         _add(rows, steps)
         if cursor is None or len(rows) >= WORKFLOWS:
             break
@@ -165,12 +165,12 @@ def add_workflows(pages: Pages) -> None:
 def _reader_of(visit: Visit) -> Read:
     at = visit.at
 
-    def read(cursor: str | None) -> tuple[list[StepRow], int, str | None]:
+    def read(cursor: str | None) -> tuple[list[StepRow], str | None]:
         if at is None:
-            page = visit.reader.steps(limit=STEPS_A_READ, cursor=cursor)
-            return page.steps, len(page.steps), page.cursor
-        then = visit.past.steps(at, StepFilter(), STEPS_A_READ, cursor)
-        return then.steps, then.searched, then.cursor
+            page = visit.reader.steps(limit=STEPS_A_READ, cursor=cursor, in_workflow=True)
+            return page.steps, page.cursor
+        then = visit.past.steps(at, StepFilter(in_workflow=True), STEPS_A_READ, cursor)
+        return then.steps, then.cursor
 
     return read
 

@@ -77,6 +77,7 @@ def test_steps_of_a_workflow_are_found_by_its_index(store: SqliteStore) -> None:
 
     assert ids(found) == [f"flow {number}" for number in range(8, -1, -1)]
     assert {page.searched for page in found} == {9}
+    assert ids(pages(store, StepFilter(in_workflow=True), limit=6)) == ids(found)
 
 
 def test_steps_with_a_frequent_status_are_found_among_the_latest(store: SqliteStore) -> None:

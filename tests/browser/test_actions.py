@@ -141,7 +141,8 @@ def test_admin_pauses_and_resumes_queue(
         row.get_by_role("button", name="Pause").click()
         expect(page.get_by_text("Queue api is paused")).to_be_visible()
         expect(row.get_by_text("paused")).to_be_visible()
-        assert site.app.queues.history("api")[-1].paused
+        last = site.app.queues.history("api")[-1]
+        assert (last.paused, last.by) == (True, "key:ops")
         row.get_by_role("button", name="Resume").click()
         expect(row.get_by_role("button", name="Pause")).to_be_visible()
         assert not site.app.queues.history("api")[-1].paused

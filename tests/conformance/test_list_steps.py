@@ -110,6 +110,9 @@ def test_steps_of_a_workflow_are_listed(store: Store, clock: FakeClock, limit: i
     in_queue = StepFilter(workflow_id="nightly-1", queues=("gpu",), statuses=("pending",))
     assert listed(store, in_queue, limit) == ["a2", "a1"]
     assert listed(store, StepFilter(workflow_id="nightly"), limit) == []
+    in_any = StepFilter(in_workflow=True)
+    assert listed(store, in_any, limit) == ["b2", "a2", "b1", "a1", "b0", "a0"]
+    assert len(store.steps_at(clock(), in_any, 100).steps) == 6
 
 
 def test_steps_of_each_status_are_listed(store: Store) -> None:

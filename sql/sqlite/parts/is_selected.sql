@@ -11,6 +11,7 @@ AND NOT EXISTS (
 )
 AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
 AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+AND (:in_workflow IS NULL OR step.workflow_id IS NOT NULL)
 AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
 AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
 AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)

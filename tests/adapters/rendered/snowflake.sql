@@ -2218,6 +2218,7 @@ LEFT JOIN (
         AND (:labels IS NULL OR ',' || SUBSTR(labels, 2) LIKE :labels ESCAPE '^')
         AND (:pod_id IS NULL OR claimed_by = :pod_id)
         AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
+        AND (:in_workflow IS NULL OR workflow_id IS NOT NULL)
         AND STARTSWITH(step_id, :id_prefix)
         AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
         AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))

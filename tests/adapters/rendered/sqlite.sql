@@ -881,6 +881,7 @@ WHERE step.rowid < :before
     )
     AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
     AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+    AND (:in_workflow IS NULL OR step.workflow_id IS NOT NULL)
     AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
     AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
     AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
@@ -912,6 +913,7 @@ WHERE step.rowid < :before
             )
             AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
             AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+            AND (:in_workflow IS NULL OR step.workflow_id IS NOT NULL)
             AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
             AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
             AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
@@ -921,6 +923,7 @@ WHERE step.rowid < :before
             AND (:queues IS NULL OR step.queue IN (SELECT value FROM json_each(:queues)))
             AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
             AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+            AND (:in_workflow IS NULL OR step.workflow_id IS NOT NULL)
             AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
             AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
             AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
@@ -951,6 +954,7 @@ AND NOT EXISTS (
 )
 AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
 AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+AND (:in_workflow IS NULL OR step.workflow_id IS NOT NULL)
 AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
 AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
 AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
@@ -983,6 +987,7 @@ AND (
         )
         AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
         AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+        AND (:in_workflow IS NULL OR step.workflow_id IS NOT NULL)
         AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
         AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
         AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
@@ -992,6 +997,7 @@ AND (
         AND (:queues IS NULL OR step.queue IN (SELECT value FROM json_each(:queues)))
         AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
         AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
+        AND (:in_workflow IS NULL OR step.workflow_id IS NOT NULL)
         AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
         AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
         AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
@@ -1262,6 +1268,12 @@ SELECT
     (SELECT min(next_ts)
     FROM schedules
     WHERE next_ts IS NOT NULL) AS next_firing;
+
+-- sqlite/places_in_workflows
+-- The rows of the steps of all workflows.
+SELECT rowid FROM step_tracker INDEXED BY step_tracker_workflow
+WHERE workflow_id IS NOT NULL
+LIMIT :limit;
 
 -- sqlite/places_of_ids
 -- The rows whose ids begin with a text: they lie between it and the next text of its length.
