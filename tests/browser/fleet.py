@@ -41,7 +41,7 @@ smtplib.SMTPAuthenticationError: (535, b'5.7.8 no such user')
 SERVED: Final = ("default", "mail", "api")
 """The queues that pods serve."""
 
-FAN: Final = 80
+FAN: Final = 62
 """The steps of the large workflow between its first and its last."""
 
 
@@ -230,11 +230,11 @@ def _large(story: Story) -> None:
     story.claim("pod-c", "start")
     story.at(51)
     story.complete("start")
-    for place in range(0, 60, 3):
+    for place in range(0, 30, 3):
         three = parts[place : place + 3]
         story.claim("pod-a" if place % 2 else "pod-c", *three)
-        story.at(52 + place / 2)
+        story.at(52 + place)
         for part in three:
             story.complete(part)
     story.beat("pod-a", "pod-c")
-    story.claim("pod-c", *parts[60:62])
+    story.claim("pod-c", *parts[30:32])

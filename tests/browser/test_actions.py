@@ -25,18 +25,18 @@ KEYS: Final = (
 )  # fmt: skip
 SECRETS: Final = {key.partition("=")[0]: key.rpartition(":")[2] for key in KEYS}
 
-BUTTONS: Final = {
-    "queues": {"Pause", "Resume"},
-    "queue?name=default": {"Pause", "Set limits"},
-    "workflow?id=nightly-1": {"Retry failed steps"},
-    "workflow?id=report-1": {"Cancel"},
-    "schedules": {"Fire now", "Pause", "Resume"},
-    "schedule?name=nightly": {"Fire now", "Pause"},
+BUTTONS: Final[dict[str, tuple[set[str], set[str], set[str]]]] = {
+    "steps": ({"Show"}, set(), {"Cancel", "Replay", "Set"}),
+    "step?id=delayed-1": (set(), {"Cancel"}, {"Set"}),
+    "step?id=mail-1": (set(), set(), {"Replay"}),
+    "queues": (set(), set(), {"Pause", "Resume"}),
+    "queue?name=default": (set(), set(), {"Pause", "Set limits"}),
+    "workflow?id=nightly-1": (set(), set(), {"Retry failed steps"}),
+    "workflow?id=report-1": (set(), {"Cancel"}, set()),
+    "schedules": (set(), {"Fire now"}, {"Pause", "Resume"}),
+    "schedule?name=nightly": (set(), {"Fire now"}, {"Pause"}),
 }
-"""The buttons of pages, as admins see them."""
-
-OF_SUBMITTERS: Final = {"Fire now", "Cancel"}
-"""Those that the roles submit and work see, too."""
+"""The buttons of pages: those that all see, those that need the role submit, and the role admin."""
 
 
 @dataclass
@@ -84,11 +84,13 @@ def buttons(page: Page) -> set[str]:
 @pytest.mark.parametrize("name", SECRETS)
 def test_roles_see_the_buttons_of_what_they_may_do(signed_in: SignIn, name: str) -> None:
     with signed_in(name) as visit:
-        for path, those_of_admins in BUTTONS.items():
+        for path, (of_all, of_submitters, of_admins) in BUTTONS.items():
             visit.page.goto(f"dashboard/{path}")
-            expected = those_of_admins
-            if name != "ops":
-                expected = expected & OF_SUBMITTERS if name in ("ci", "runner") else set()
+            expected = set(of_all)
+            if name in ("ci", "runner", "ops"):
+                expected |= of_submitters
+            if name == "ops":
+                expected |= of_admins
             assert buttons(visit.page) == expected, path
 
 
@@ -196,6 +198,15 @@ def test_failed_steps_of_workflow_are_retried(site: Site, signed_in: SignIn) -> 
         visit.page.get_by_role("button", name="Retry failed steps").click()
         expect(visit.page.get_by_text("1 failed steps of workflow nightly-1")).to_be_visible()
         assert site.app.status("load-3").status == "pending"
+
+
+def test_submitter_cancels_step(site: Site, signed_in: SignIn) -> None:
+    with signed_in("ci") as visit:
+        visit.page.on("dialog", lambda dialog: dialog.accept())
+        visit.page.goto("dashboard/step?id=poll-1")
+        visit.page.get_by_role("button", name="Cancel").click()
+        expect(visit.page.locator("#life .sum")).to_contain_text("cancelled")
+        assert site.app.history("poll-1")[-1].by == "key:ci"
 
 
 @pytest.mark.parametrize("name", ["ops", "wall"])
