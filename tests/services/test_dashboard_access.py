@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from fleet_q import FleetQ
 from fleet_q.services.app.roles import ROLES, Role
 from fleet_q.services.dashboard.roles import OPEN, PAGES
 from fleet_q.services.http.api import create_http
+from tests.services.conftest import QUICK
 from tests.services.test_access import KEYED, SECRET, fleet_full_of_secrets, paths_of, with_key_of
 
 STREAM: Final = "GET /dashboard/changes"
@@ -95,3 +98,15 @@ def test_role_read_cannot_ask_for_contents_by_a_filter(condition: str) -> None:
     address = f"/dashboard/steps?{condition}"
     assert "found" not in client_of(app, "read").get(address).text
     assert "found" in client_of(app, "read+payloads").get(address).text
+
+
+def test_session_ends_with_its_key_and_follows_its_role(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("wall=read:secret-of-read")
+    app = FleetQ("memory://", settings=replace(QUICK, api_keys_file=str(file)))
+    client = client_of(app, "read")
+    assert client.get("/dashboard/change-steps").status_code == 403
+    file.write_text("wall=admin:secret-of-read")
+    assert client.get("/dashboard/change-steps").status_code != 403
+    file.write_text("other=admin:secret-of-other")
+    assert "sign-in" in str(client.get("/dashboard/steps").url)
