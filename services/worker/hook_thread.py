@@ -119,20 +119,23 @@ class HookThread:
 
     def _work(self) -> None:
         process = this_process()
-        with asyncio.Runner() as runner:
-            while (call := self._queue.get()) is not None:
-                try:
-                    event = call.make()
-                    for hook in call.hooks:
-                        assert event is not None
-                        self._running = name_of(hook)
-                        contextvars.Context().run(self._call, hook, event, runner, process)
-                except BaseException as error:  # of making the event, or raised by another thread
-                    log.error("hooks were not called", exc_info=error, extra=self._tags())
-                del event
-                with self._lock:
-                    self._waiting -= 1
-                    self._bytes -= call.size
+        runner = asyncio.Runner()  # it makes its loop when it is first used
+        while (call := self._queue.get()) is not None:
+            try:
+                self._call_all(call, runner, process)
+            except BaseException as error:  # of making the event, or raised by another thread
+                log.error("hooks were not called", exc_info=error, extra=self._tags())
+            with self._lock:
+                self._waiting -= 1
+                self._bytes -= call.size
+        runner.close()
+
+    def _call_all(self, call: _Call, runner: asyncio.Runner, process: object) -> None:
+        event = call.make()
+        for hook in call.hooks:
+            assert event is not None
+            self._running = name_of(hook)
+            contextvars.Context().run(self._call, hook, event, runner, process)
 
     def _call(self, hook: Hook, event: HookEvent, runner: asyncio.Runner, process: object) -> None:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fleet_q import FleetQ, HookEvent, InvalidInput, Snooze, current_step
+from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
@@ -150,14 +151,17 @@ def test_events_that_weigh_too_much_are_dropped(monkeypatch: pytest.MonkeyPatch)
     def make(size: int) -> Any:
         may_end.wait(LIMIT)
         sizes.append(size)
+        raise UnknownToThisVersion("of a newer version")  # which must not end the thread
 
     thread = hook_thread.HookThread("pod-1", None)
     for size in (100, 1, 1):  # a large one may wait alone
         thread.put([], lambda size=size: make(size), size)  # type: ignore[misc]
     may_end.set()
     wait_until(lambda: sizes)
+    thread.catch_up()
+    thread.put([], lambda: make(2), 2)
     thread.close()
-    assert sizes == [100]
+    assert sizes == [100, 2]
 
 
 def test_hooks_are_told_of_lost_claims(app: FleetQ) -> None:
