@@ -120,7 +120,8 @@ def _dead_letters(detail: AlertDetail, is_over: bool) -> str:
     if is_over:
         return f"resolved: no further dead letters after {count} since {_since(detail)}"
     newest = f"step {detail.step_id} of {_task(detail)} in queue {detail.queue!r}"
-    return f"{count}; the newest is {newest}. They are listed by: fleet-q dlq list"
+    newest = f": {newest}" if detail.count == 1 else f"; the newest is {newest}"
+    return f"{count}{newest}. They are listed by: fleet-q dlq list"
 
 
 def _schedule(detail: AlertDetail, is_over: bool) -> str:

@@ -199,7 +199,7 @@ def detail(**values: Any) -> str:
         (
             "dead_letters",
             {"count": 1, "step_id": "s", "queue": "q"},
-            "1 dead letter; the newest is step s of no task type in queue 'q'. They are listed"
+            "1 dead letter: step s of no task type in queue 'q'. They are listed"
             " by: fleet-q dlq list",
         ),
         (
