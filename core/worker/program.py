@@ -8,7 +8,6 @@ Functions run elsewhere; calls of :class:`Functions` do not wait.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar
@@ -16,9 +15,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from fleet_q.core import pruning, recovery, unserved
-from fleet_q.core.alerting import look_for_alerts, record_told
-from fleet_q.core.alerts import Alert, AlertRules
-from fleet_q.core.calls import Calls, StoreCall
+from fleet_q.core.alerts import Alert
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.cycle import Cycle
 from fleet_q.core.errors import (
     FleetQError,
@@ -43,6 +41,7 @@ from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.schedules import Calendar, Definition
 from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.unserved import Pair, UnservedTracker
+from fleet_q.core.worker.alert_duty import AlertDuty
 from fleet_q.core.worker.functions import Claim, Functions
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.observer import Observer
@@ -125,9 +124,7 @@ class PodProgram:
         self._unserved = UnservedTracker()
         self._firing: Cycle | None = None
         self._fired = FiringStats()
-        self._send_alert = send_alert
-        self._told: deque[Alert] = deque()
-        self._recording: Cycle | None = None
+        self._alerts = AlertDuty(machine.settings, send_alert, observer.on_alerts_postponed)
         self._prune: Cycle | None = None
         self._pruned = PruneStats()
 
@@ -145,7 +142,7 @@ class PodProgram:
         else:
             self._observer.on_left(confirmed=self._machine.has_left)
         finally:
-            for cycle in (self._recovery, self._firing, self._recording, self._prune):
+            for cycle in (self._recovery, self._firing, self._prune):
                 if cycle is not None:
                     cycle.close()
 
@@ -209,11 +206,7 @@ class PodProgram:
         is_firing = self._firing is not None
         if self._firing is not None:
             yield from self._continue_firing(self._firing)
-        if self._told and self._recording is None:
-            self._recording = Cycle(record_told(self._told.popleft()), self._clock)
-        is_recording = self._recording is not None
-        if self._recording is not None:
-            yield from self._continue_recording(self._recording)
+        yield from self._alerts.record()
         if self._recovery is not None:
             yield from self._continue_recovery(self._recovery)
         elif self._prune is not None:
@@ -221,7 +214,7 @@ class PodProgram:
         if self._prune is not None:
             next_at = min(next_at, self._prune.next_at)
         busy = plan.request is not None or must_replan
-        busy |= self._recovery is not None or is_firing or is_recording
+        busy |= self._recovery is not None or is_firing
         if functions.should_pull:
             next_at = min(next_at, self._clock() + RUNNER_RETRY)
             busy |= self._pull()
@@ -414,34 +407,12 @@ class PodProgram:
         )
         if self._observer.wants_unserved:
             cycle = unserved.then_find_unserved(cycle, dead_after, self._on_unserved)
-        if self._send_alert is not None:
-            cycle = self._then_look_for_alerts(cycle, self._send_alert)
+        cycle = self._alerts.then_look(cycle)
         return Cycle(cycle, self._clock)
 
-    def _then_look_for_alerts(
-        self, recovery: Calls[bool], send: Callable[[Alert], object]
-    ) -> Calls[bool]:
-        """A recovery cycle, after which a leader looks for alerts. An error ends only the look."""
-        has_led = yield from recovery
-        if has_led:
-            settings = self._machine.settings
-            rules = AlertRules(micros(settings.alert_oldest), micros(settings.alert_after))
-            try:
-                yield from look_for_alerts(rules, micros(settings.dead_pod_threshold), send)
-            except Exception as error:
-                self._observer.on_alerts_postponed(error)
-        return has_led
-
     def on_alert_told(self, alert: Alert) -> None:
-        """The receiver has accepted an alert: record it. A message for the pod's loop."""
-        self._told.append(alert)
-
-    def _continue_recording(self, cycle: Cycle) -> Program[None]:
-        error = yield from _continue(cycle)
-        if cycle.is_over:
-            self._recording = None
-            if error is not None:
-                self._observer.on_alerts_postponed(error)
+        """The receiver has accepted an alert. A message for the pod's loop."""
+        self._alerts.on_told(alert)
 
     def _on_unserved(self, pairs: Sequence[Pair]) -> None:
         if new := self._unserved.on_found(pairs):
