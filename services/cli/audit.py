@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Annotated, Any, Final
 
 import typer
 from rich.text import Text
 
+from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.audit import LONGEST_AUDIT, AuditEntry
 from fleet_q.services.app.moments import parse_moment
+from fleet_q.services.cli.audit_watch import follow
 from fleet_q.services.cli.options import (
     AppOption,
     JsonOption,
     StoreOption,
     VerboseOption,
+    WatchOption,
     client,
 )
-from fleet_q.services.cli.output import out, print_json, say
+from fleet_q.services.cli.output import out, print_json, print_json_line, say
 from fleet_q.services.cli.signals import ending_at_once
 from fleet_q.services.worker.escapes import one_line
 
@@ -46,6 +50,7 @@ def audit(
         int | None,
         typer.Option(metavar="COUNT", help=f"at most so many; the latest {LATEST} else", min=1),
     ] = None,
+    watch: WatchOption = False,
     index: Annotated[
         bool, typer.Option("--index", help="first make an index of the log by time")
     ] = False,
@@ -63,19 +68,33 @@ def audit(
     for name, text in (("since", since), ("until", until)):
         conditions[name] = None if text is None else parse_moment(text)
     fleet = client(store, app)
+    if watch and until is not None:
+        raise InvalidInput("--watch goes on until Ctrl-C; leave out --until")
     with ending_at_once():
         if index:
             fleet.store.index_log()
         entries = _entries(fleet, limit, conditions)
-        if json:
+        if watch:
+            show = print_json_line if json else _print
+            shown = [_shown(entry, show) for entry in entries]
+            follow(fleet, conditions, oldest_first, shown, lambda entry: _shown(entry, show))
+        elif json:
             print_json(list(entries))
-            return
-        is_empty = True
-        for entry in entries:
-            is_empty = False
-            _print(entry)
-        if is_empty:
-            say("nothing happened that meets these conditions")
+        else:
+            shown = [_shown(entry, _print) for entry in entries]
+            if not shown:
+                say("nothing happened that meets these conditions")
+
+
+def _shown(entry: AuditEntry, show: Callable[[AuditEntry], object]) -> AuditEntry:
+    show(entry)
+    sys.stdout.flush()
+    return entry
+
+
+def oldest_first(fleet: FleetQ, conditions: dict[str, Any]) -> Iterator[AuditEntry]:
+    """Return all entries that meet the conditions, in order of time."""
+    return _pages(fleet, conditions, None, newest_first=False)
 
 
 def _entries(fleet: FleetQ, limit: int | None, conditions: dict[str, Any]) -> Iterator[AuditEntry]:

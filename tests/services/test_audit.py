@@ -12,7 +12,10 @@ from starlette.testclient import TestClient
 from fleet_q import FleetQ
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.queues import user
+from fleet_q.services.cli.audit import oldest_first
+from fleet_q.services.cli.audit_watch import follow
 from fleet_q.services.http.api import create_http
+from tests.conformance.clock import SECOND, FakeClock
 from tests.services.conftest import Command
 
 
@@ -71,3 +74,26 @@ def test_audit_takes_times_and_ages(app: FleetQ) -> None:
     for limit in (0, 1_001, True):
         with pytest.raises(InvalidInput, match="limit"):
             app.audit(limit=limit)
+
+
+def test_watch_shows_each_event_once_until_ctrl_c(app: FleetQ) -> None:
+    app.submit_many([{}, {}])
+    shown, seen = app.audit(limit=1).entries, list[str]()
+    clock, counts, step_ids = FakeClock(), [2, 0, 1, 0], list[str]()
+
+    def sleep(seconds: float) -> None:
+        if not counts:
+            raise KeyboardInterrupt
+        clock.advance(60)
+        step_ids.extend(app.submit_many([{}] * counts.pop(0)))
+
+    follow(
+        app, {}, oldest_first, shown, lambda entry: seen.append(entry.name),
+        clock=lambda: clock() / SECOND, sleep=sleep,
+    )  # fmt: skip
+    assert seen == step_ids
+
+
+def test_watch_goes_on_without_an_end(fleet_q: Command) -> None:
+    fleet_q("submit", "{}")
+    assert fleet_q("audit", "--watch", "--until", "1h")[0] == 1
