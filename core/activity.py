@@ -60,11 +60,9 @@ _Key = tuple[int, str, str, str, StepStatus | None, StepStatus, str | None, int 
 
 
 class ActivityPage(msgspec.Struct, frozen=True):
-    """Some of the changes of a span of time, read at store time ``at``. ``cursor`` continues after
-    it; ``None``: there are no more. ``progress`` is the part of all that has been read, from 0 to
-    1."""
+    """Some of the changes of a span of time. ``cursor`` continues after it; ``None``: there are no
+    more. ``progress`` is the part of all that has been read, from 0 to 1."""
 
-    at: int
     changes: tuple[Activity, ...]
     cursor: str | None = None
     progress: float = 1.0

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from fleet_q.core.briefs import Brief
+from fleet_q.core.rate import MICROS
 
 WITHIN_CLAIM: Final = ("checkpointed",)
 """The events of a claimed step that do not end its claim."""
@@ -34,18 +35,29 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AttemptList(msgspec.Struct, frozen=True):
-    """The latest of the attempts of a span of time, by their claims, the latest first, read at
-    store time ``at``. ``is_cut``: there may be more."""
+    """The latest of the attempts of a span of time, by their claims, the latest first. ``is_cut``:
+    there may be more."""
 
-    at: int
     attempts: tuple[Attempt, ...]
     is_cut: bool
 
 
-def list_of(attempts: Iterable[Attempt], at: int, limit: int) -> AttemptList:
-    """The list with the latest ``limit`` of these attempts."""
+EVENTS_READ: Final = 4
+"""Events that are read for each attempt that is asked for, where not all are."""
+
+LOOK_AHEAD: Final = 86_400 * MICROS
+"""How long after a span of time it is looked for the ends of attempts that lasted for all of it, in
+microseconds, where not all events are read."""
+
+
+def list_of(
+    briefs: Iterable[Brief], since: int, until: int, limit: int, *, is_cut: bool = False
+) -> AttemptList:
+    """The list with the latest ``limit`` of the attempts that overlap a span of time. ``is_cut``:
+    there may be more than ``briefs`` tell."""
+    attempts = (each for each in attempts_of(briefs) if each.overlaps(since, until))
     in_order = sorted(attempts, key=lambda each: (-each.claimed_ts, each.step_id))
-    return AttemptList(at, tuple(in_order[:limit]), len(in_order) > limit)
+    return AttemptList(tuple(in_order[:limit]), is_cut or len(in_order) > limit)
 
 
 def attempts_of(briefs: Iterable[Brief]) -> Iterator[Attempt]:

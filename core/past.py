@@ -7,9 +7,11 @@ and the bookkeeping of schedules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 from typing import TypeVar
+
+import msgspec
 
 from fleet_q.core import pod as pods
 from fleet_q.core import queues, schedules, search
@@ -73,6 +75,28 @@ def _folded(
 
 def _time(event: StepEvent | PodEvent | QueueEvent | ScheduleEvent) -> int:
     return event.event_ts if isinstance(event, QueueEvent | ScheduleEvent) else event.at
+
+
+def as_they_were(
+    found: Sequence[StepSummary],
+    moment: int,
+    events: Callable[[list[str]], Iterable[StepEvent]],
+) -> list[StepSummary | None]:
+    """These steps at a moment; ``None`` for one that did not exist then. One that has not changed
+    since then is as it is now. Of the others, ``events`` reads those until then, by id and
+    version."""
+    later = [step.step_id for step in found if step.last_update_ts > moment]
+    folded = (
+        {step.step_id: StepSummary.of(step) for step in steps_at(events(later), moment)}
+        if later
+        else {}
+    )
+    return [
+        msgspec.structs.replace(step, progress=None)
+        if step.last_update_ts <= moment
+        else folded.get(step.step_id)
+        for step in found
+    ]
 
 
 def list_of(

@@ -22,12 +22,10 @@ class PastReads(Transaction):
         return past.list_of(found, self.at, step_filter, limit, cursor)
 
     def activity(self, since: int, until: int, cursor: str | None) -> ActivityPage:
-        return ActivityPage(self.at, tuple(activity.count(self._briefs(), since, until)))
+        return ActivityPage(tuple(activity.count(self._briefs(), since, until)))
 
     def attempts(self, since: int, until: int, limit: int) -> AttemptList:
-        found = attempts.attempts_of(self._briefs())
-        overlapping = (each for each in found if each.overlaps(since, until))
-        return attempts.list_of(overlapping, self.at, limit)
+        return attempts.list_of(self._briefs(), since, until, limit)
 
     def _briefs(self) -> Iterator[Brief]:
         steps = {step.step_id: step for step in self.all_steps()}

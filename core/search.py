@@ -127,6 +127,11 @@ def place(step: Step | StepSummary) -> Place:
     return (step.created_ts, step.step_id)
 
 
+def to_cursor(step: Step | StepSummary) -> str:
+    """The cursor of a page that ends with the step."""
+    return f"{step.created_ts} {step.step_id}"
+
+
 def to_place(cursor: str) -> Place:
     """The place of the last step of the page that ended with ``cursor``."""
     created_ts, step_id = cursor.split(" ", 1)
@@ -136,6 +141,5 @@ def to_place(cursor: str) -> Place:
 def page(at: int, steps: Sequence[StepSummary], limit: int, searched: int) -> StepList:
     """The page with the steps that a search for up to ``limit`` found, in order. If there are
     fewer, it is the last."""
-    last = place(steps[-1]) if steps and len(steps) == limit else None
-    cursor = None if last is None else f"{last[0]} {last[1]}"
+    cursor = to_cursor(steps[-1]) if steps and len(steps) == limit else None
     return StepList(at, tuple(steps), cursor, searched)

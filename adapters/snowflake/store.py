@@ -7,12 +7,12 @@ token.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.ids import INTAKE
+from fleet_q.adapters.snowflake import past
 from fleet_q.adapters.snowflake.alerts import read_alerts, write_alert
 from fleet_q.adapters.snowflake.backlog import to_backlog
 from fleet_q.adapters.snowflake.calls import Calls, by_id
@@ -20,7 +20,6 @@ from fleet_q.adapters.snowflake.change import change, change_allowed
 from fleet_q.adapters.snowflake.inbox import Inbox
 from fleet_q.adapters.snowflake.mailbox import Mailbox
 from fleet_q.adapters.snowflake.migrate import check_version
-from fleet_q.adapters.snowflake.past import log_page
 from fleet_q.adapters.snowflake.privileges import check_privileges
 from fleet_q.adapters.snowflake.prune import prune_pod, prune_steps
 from fleet_q.adapters.snowflake.queues import set_queue
@@ -32,12 +31,11 @@ from fleet_q.adapters.snowflake.stats import to_stats
 from fleet_q.adapters.snowflake.submit import submit
 from fleet_q.adapters.snowflake.sync import Sync
 from fleet_q.adapters.snowflake.traits import TRAITS
-from fleet_q.core import activity, attempts, past, search, workflows
+from fleet_q.core import search, workflows
 from fleet_q.core import step as steps
 from fleet_q.core.activity import ActivityPage
 from fleet_q.core.alerts import Alert, AlertList
 from fleet_q.core.attempts import AttemptList
-from fleet_q.core.briefs import Brief, briefs_of
 from fleet_q.core.dependencies import parents_of
 from fleet_q.core.errors import StaleClaim
 from fleet_q.core.events import PodEvent, StepEvent
@@ -292,7 +290,7 @@ class SnowflakeStore:
         found = self._calls.query(
             "list_steps",
             **rows.filter_values(step_filter),
-            labels=_pattern(step_filter.label_pairs()),
+            labels=past.pattern(step_filter.label_pairs()),
             before_ts=before_ts,
             before_id=before_id,
             limit=limit,
@@ -351,28 +349,19 @@ class SnowflakeStore:
     def steps_at(
         self, moment: int, step_filter: StepFilter, limit: int, cursor: str | None = None
     ) -> StepList:
-        found = past.steps_at(self.step_events(), moment)
-        return past.list_of(found, self._now(), step_filter, limit, cursor)
+        return past.steps_at(self._calls, moment, step_filter, limit, cursor)
 
     def activity(self, since: int, until: int, cursor: str | None = None) -> ActivityPage:
-        return ActivityPage(self._now(), tuple(activity.count(self._briefs(), since, until)))
+        return past.activity_page(self.session, since, until)
 
     def attempts(self, since: int, until: int, limit: int) -> AttemptList:
-        found = attempts.attempts_of(self._briefs())
-        overlapping = (each for each in found if each.overlaps(since, until))
-        return attempts.list_of(overlapping, self._now(), limit)
-
-    def _briefs(self) -> Iterator[Brief]:
-        return briefs_of(self.step_events(), by_id(list(self.session.stream("all_steps"))))
-
-    def _now(self) -> int:
-        return self.pods().at
+        return past.attempt_list(self.session, since, until, limit)
 
     def index_log(self, most_steps: int | None = None) -> bool:
         return True
 
     def log(self, selected: LogFilter, limit: int, cursor: str | None = None) -> LogPage:
-        return log_page(self._calls, selected, limit, cursor)
+        return past.log_page(self._calls, selected, limit, cursor)
 
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
@@ -381,11 +370,3 @@ class SnowflakeStore:
 
     def close(self) -> None:
         self.session.close()
-
-
-def _pattern(pairs: Sequence[str]) -> str | None:
-    """The pattern of ``list_steps.sql`` for steps with all of these pairs of labels."""
-    if not pairs:
-        return None
-    escaped = (re.sub("[%_^]", r"^\g<0>", pair) for pair in pairs)
-    return "".join(f"%,{pair}" for pair in escaped) + "%"

@@ -22,13 +22,6 @@ EVENTS_OF_PAGE: Final = 20_000
 STEPS_OF_PAGE: Final = 10_000
 """Steps that one page reads, at most, if there is none."""
 
-EVENTS_OF_ATTEMPT: Final = 4
-"""Events that are read for each attempt that is asked for."""
-
-LOOK_AHEAD: Final = 86_400 * 1_000_000
-"""How long after a span of time it is looked for the ends of attempts that lasted for all of it, in
-microseconds."""
-
 Stream = Callable[[str, dict[str, Any]], Iterator[Sequence[Any]]]
 
 
@@ -38,12 +31,12 @@ def briefs(events: Iterable[Sequence[Any]]) -> Iterator[Brief]:
 
 
 def activity_page(
-    stream: Stream, is_indexed: bool, at: int, since: int, until: int, cursor: str | None
+    stream: Stream, is_indexed: bool, since: int, until: int, cursor: str | None
 ) -> ActivityPage:
     """See :meth:`fleet_q.core.ports.Transaction.activity`. ``stream`` reads the rows of a
     statement."""
     if not is_indexed:
-        return _page_of_steps(stream, at, since, until, cursor)
+        return _page_of_steps(stream, since, until, cursor)
     begin = since if cursor is None else int(cursor)
     values = {"since": begin, "number": EVENTS_OF_PAGE}
     end = next((row[0] for row in stream("time_of_event", values)), until)
@@ -51,32 +44,28 @@ def activity_page(
     events = stream("briefs_of_changed", {"since": begin, "until": end})
     changes = tuple(activity.count(briefs(events), begin, end))
     progress = (end - since) / (until - since)
-    return ActivityPage(at, changes, str(end) if end < until else None, progress)
+    return ActivityPage(changes, str(end) if end < until else None, progress)
 
 
-def _page_of_steps(
-    stream: Stream, at: int, since: int, until: int, cursor: str | None
-) -> ActivityPage:
+def _page_of_steps(stream: Stream, since: int, until: int, cursor: str | None) -> ActivityPage:
     done, _, after = (cursor or "0 ").partition(" ")
     values = {"after": after, "limit": STEPS_OF_PAGE}
     last, number = next(stream("next_steps", values))
     changes = tuple(activity.count(briefs(stream("briefs_after", values)), since, until))
     if number < STEPS_OF_PAGE:
-        return ActivityPage(at, changes)
+        return ActivityPage(changes)
     so_far = int(done) + number
     total = max(so_far, next(stream("last_place", {}))[0])
-    return ActivityPage(at, changes, f"{so_far} {last}", so_far / total)
+    return ActivityPage(changes, f"{so_far} {last}", so_far / total)
 
 
-def attempt_list(stream: Stream, at: int, since: int, until: int, limit: int) -> AttemptList:
+def attempt_list(stream: Stream, since: int, until: int, limit: int) -> AttemptList:
     """See :meth:`fleet_q.core.ports.Transaction.attempts`. There is an index."""
-    most = limit * EVENTS_OF_ATTEMPT
-    values = {"since": since, "until": until, "look_ahead": LOOK_AHEAD, "most": most}
-    events = stream("briefs_of_attempts", values)
-    found = [each for each in attempts.attempts_of(briefs(events)) if each.overlaps(since, until)]
-    is_cut = next(stream("time_of_event", {"since": since, "number": most}), (until,))[0] < until
-    shown = attempts.list_of(found, at, limit)
-    return AttemptList(at, shown.attempts, shown.is_cut or is_cut)
+    most = limit * attempts.EVENTS_READ
+    values = {"since": since, "until": until, "look_ahead": attempts.LOOK_AHEAD, "most": most}
+    events = briefs(stream("briefs_of_attempts", values))
+    next_ts = next((row[0] for row in stream("time_of_event", {**values, "number": most})), until)
+    return attempts.list_of(events, since, until, limit, is_cut=next_ts < until)
 
 
 def log_page(

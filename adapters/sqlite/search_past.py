@@ -7,14 +7,15 @@ reads few of them, and looks at a bounded number of rows: see
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from msgspec.structs import replace
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.sqlite.search import AFTER_LAST, Run, filter_values, places_among
 from fleet_q.core import past
+from fleet_q.core.events import StepEvent
 from fleet_q.core.search import StepFilter, StepList, StepSummary
 
 MOST_SEARCHED: Final = 20_000
@@ -42,34 +43,20 @@ def steps_at(
         rest = first if searched == MOST_SEARCHED else None
     if len(found) == most:
         rest = found[-1][0]
+
+    def events(step_ids: list[str]) -> Iterator[StepEvent]:
+        wanted = {"step_ids": rows.encode(step_ids), "moment": moment}
+        return map(rows.to_step_event, run("events_of_steps_until", wanted))
+
     steps: list[StepSummary] = []
-    for place, step in _as_they_were(run, found, moment):
-        if step_filter.selects(step):
+    were = past.as_they_were([StepSummary(*row[1:]) for row in found], moment, events)
+    for row, step in zip(found, were, strict=True):
+        if step is not None and step_filter.selects(step):
             steps.append(step)
             if len(steps) == limit:
-                rest = place
+                rest = row[0]
                 break
     return StepList(at, tuple(steps), None if rest is None else str(rest), searched)
-
-
-def _as_they_were(
-    run: Run, found: Sequence[Sequence[Any]], moment: int
-) -> Iterator[tuple[int, StepSummary]]:
-    """The steps of these rows at the moment, each with its place."""
-    summaries = [(row[0], StepSummary(*row[1:])) for row in found]
-    later = [step.step_id for _, step in summaries if step.last_update_ts > moment]
-    folded: dict[str, StepSummary] = {}
-    if later:
-        events = run("events_of_steps_until", {"step_ids": rows.encode(later), "moment": moment})
-        folded = {
-            step.step_id: StepSummary.of(step)
-            for step in past.steps_at(map(rows.to_step_event, events), moment)
-        }
-    for place, step in summaries:
-        if step.last_update_ts <= moment:
-            yield place, replace(step, progress=None)
-        elif step.step_id in folded:
-            yield place, folded[step.step_id]
 
 
 def _place_after(run: Run, moment: int) -> int:

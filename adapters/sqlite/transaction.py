@@ -343,12 +343,12 @@ class SqliteTransaction(SqliteDependencies):
 
     def activity(self, since: int, until: int, cursor: str | None) -> ActivityPage:
         is_indexed = self.has_log_index()
-        return past.activity_page(self._stream, is_indexed, self.at, since, until, cursor)
+        return past.activity_page(self._stream, is_indexed, since, until, cursor)
 
     def attempts(self, since: int, until: int, limit: int) -> AttemptList:
         if not self.has_log_index():
             return super().attempts(since, until, limit)
-        return past.attempt_list(self._stream, self.at, since, until, limit)
+        return past.attempt_list(self._stream, since, until, limit)
 
     def _briefs(self) -> Iterator[Brief]:
         return past.briefs(self._stream("briefs"))

@@ -988,6 +988,66 @@ LEFT JOIN (
 ) AS step ON TRUE
 LEFT JOIN "QUEUES" AS queue ON queue.queue = step.queue;
 
+-- snowflake/briefs_of_attempts
+-- All events of the steps that changed last in a span of time, of those that changed first after it, and
+-- of steps that are claimed; those of a step together and in order. In every row, how many events the
+-- span has.
+SELECT
+    (
+        SELECT COUNT(*)
+        FROM "STEP_EVENTS"
+        WHERE event_ts >= TO_TIMESTAMP_LTZ(:since, 6) AND event_ts < TO_TIMESTAMP_LTZ(:until, 6)
+            AND step_id <> ''
+    ) AS events_of_span,
+    event.step_id, step.queue, step.task_type, event.type,
+    DATE_PART(epoch_microsecond, event.event_ts) AS event_ts,
+    DATE_PART(epoch_microsecond, event.available_ts) AS available_ts,
+    event.type = 'submitted' AND event.parents IS NOT NULL AS waits,
+    event.pod_id, event.incarnation, SUBSTR(event.error, 1, 500) AS error
+FROM "STEP_EVENTS" AS event
+JOIN "STEP_TRACKER" AS step ON step.step_id = event.step_id
+WHERE event.step_id IN (
+        SELECT step_id
+        FROM (
+            SELECT step_id
+            FROM "STEP_EVENTS"
+            WHERE event_ts >= TO_TIMESTAMP_LTZ(:since, 6)
+                AND event_ts < TO_TIMESTAMP_LTZ(:until, 6)
+                AND step_id <> ''
+            QUALIFY ROW_NUMBER() OVER (ORDER BY event_ts DESC) <= :most
+        ) AS of_span
+        UNION ALL
+        SELECT step_id
+        FROM (
+            SELECT step_id
+            FROM "STEP_EVENTS"
+            WHERE event_ts >= TO_TIMESTAMP_LTZ(:until, 6)
+                AND event_ts < TO_TIMESTAMP_LTZ(:look_until, 6)
+                AND step_id <> ''
+            QUALIFY ROW_NUMBER() OVER (ORDER BY event_ts) <= :most
+        ) AS after_span
+        UNION ALL
+        SELECT step_id FROM "STEP_TRACKER" WHERE status = 'claimed'
+    )
+ORDER BY event.step_id, event.version;
+
+-- snowflake/briefs_of_changed
+-- All events of the steps that changed in a span of time, those of a step together and in order.
+SELECT
+    event.step_id, step.queue, step.task_type, event.type,
+    DATE_PART(epoch_microsecond, event.event_ts) AS event_ts,
+    DATE_PART(epoch_microsecond, event.available_ts) AS available_ts,
+    event.type = 'submitted' AND event.parents IS NOT NULL AS waits,
+    event.pod_id, event.incarnation, SUBSTR(event.error, 1, 500) AS error
+FROM "STEP_EVENTS" AS event
+JOIN "STEP_TRACKER" AS step ON step.step_id = event.step_id
+WHERE event.step_id IN (
+        SELECT step_id
+        FROM "STEP_EVENTS"
+        WHERE event_ts >= TO_TIMESTAMP_LTZ(:since, 6) AND event_ts < TO_TIMESTAMP_LTZ(:until, 6)
+    )
+ORDER BY event.step_id, event.version;
+
 -- snowflake/change
 -- Cancel, replay or reprioritize those of the steps whose status allows it. Steps with parents are
 -- replayed by replay_level.sql.
@@ -1752,6 +1812,21 @@ FROM "STEP_EVENTS"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
 ORDER BY step_id, version;
 
+-- snowflake/events_of_steps_until
+-- The events of steps until a moment, with what a list shows of them.
+SELECT
+    step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id,
+    CASE WHEN payload IS NOT NULL THEN 'null' END, priority, max_retries,
+    DATE_PART(epoch_microsecond, available_ts), queue, task_type, key, unique_key,
+    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, parents, workflow_id,
+    spawned_by, DATE_PART(epoch_microsecond, start_by_ts), claim_token, incarnation,
+    CASE WHEN result IS NOT NULL THEN 'null' END, SUBSTR(error, 1, 500), NULL,
+    CASE WHEN checkpoint IS NOT NULL THEN 'null' END
+FROM "STEP_EVENTS"
+WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
+    AND event_ts <= TO_TIMESTAMP_LTZ(:moment, 6)
+ORDER BY step_id, version;
+
 -- snowflake/expire
 -- Cancel steps that have expired.
 UPDATE "STEP_TRACKER"
@@ -2222,6 +2297,65 @@ LEFT JOIN (
         AND STARTSWITH(step_id, :id_prefix)
         AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
         AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))
+        AND (
+            :before_ts IS NULL
+            OR created_ts < TO_TIMESTAMP_LTZ(:before_ts, 6)
+            OR (created_ts = TO_TIMESTAMP_LTZ(:before_ts, 6) AND step_id < :before_id)
+        )
+    QUALIFY ROW_NUMBER() OVER (ORDER BY created_ts DESC, step_id DESC) <= :limit
+) AS step ON TRUE
+ORDER BY step.created_ts DESC, step.step_id DESC;
+
+-- snowflake/list_steps_at
+-- Steps that a filter may have selected at a moment, the latest first: those that it selects and that have
+-- not changed since then, and those of which only the events tell.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, step.labels, step.timeout, step.workflow_id,
+    step.progress, DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.error
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN (
+    SELECT step_id, status, priority, retry_count, max_retries, created_ts, last_update_ts,
+        available_ts, claimed_by, version, queue, task_type, key, unique_key, labels, timeout,
+        workflow_id, progress, start_by_ts, snoozes, SUBSTR(error, 1, 500) AS error
+    FROM "STEP_TRACKER"
+    WHERE (
+            :queues IS NULL
+            OR queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))))
+        )
+        AND (
+            :keys IS NULL
+            OR key IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:keys))))
+        )
+        AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
+        AND STARTSWITH(step_id, :id_prefix)
+        AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
+        AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))
+        AND created_ts <= TO_TIMESTAMP_LTZ(:moment, 6)
+        AND (
+            last_update_ts > TO_TIMESTAMP_LTZ(:moment, 6)
+            OR (
+                (
+                    :statuses IS NULL
+                    OR status IN (
+                        SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses)))
+                    )
+                )
+                AND (
+                    :task_types IS NULL
+                    OR task_type IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:task_types)))
+                    )
+                )
+                AND (:labels IS NULL OR ',' || SUBSTR(labels, 2) LIKE :labels ESCAPE '^')
+                AND (:pod_id IS NULL OR claimed_by = :pod_id)
+            )
+        )
         AND (
             :before_ts IS NULL
             OR created_ts < TO_TIMESTAMP_LTZ(:before_ts, 6)
