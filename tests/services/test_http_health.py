@@ -246,3 +246,19 @@ def test_an_error_is_one_line_whatever_the_id(app: FleetQ, step_id: str) -> None
     answer = TestClient(create_http(app)).post("/submit", json=body)
     assert answer.status_code == 409
     assert answer.json()["detail"].isprintable()
+
+
+def test_details_of_a_pods_trouble_are_not_for_the_role_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = ("wall=read:1", "auditor=read+payloads:2")
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=keys))
+    http = TestClient(create_http(app))
+
+    def ask() -> list[Any]:
+        monkeypatch.setattr(type(app.pod), "trouble", SECRET)
+        answers = [http.get("/health", headers={"X-API-Key": key}) for key in ("1", "2")]
+        monkeypatch.undo()
+        return [answer.json()["detail"] for answer in answers]
+
+    assert in_a_running_pod(app, ask) == ["the pod cannot do all its work", SECRET]
