@@ -31,7 +31,8 @@ def page() -> str:
             if method == "head":
                 continue
             for status, answer in operation["responses"].items():
-                problems.setdefault(status, answer["description"])
+                if answer["description"] != "Service Unavailable":  # what FastAPI says itself
+                    problems.setdefault(status, answer["description"])
             endpoints.append(_endpoint(method.upper(), path, operation))
     rows = [
         (status, problems[status]) for status in sorted(_USUAL & set(problems)) if status != "200"
