@@ -48,13 +48,10 @@ def add_overview(pages: Pages) -> None:
         if span not in SPANS:
             raise InvalidInput(f"span must be one of {', '.join(SPANS)}, not {span!r}")
         at = visit.at
-        try:
-            stats = visit.read(
-                "queue_stats",
-                lambda: visit.reader.queue_stats() if at is None else visit.past.stats(at),
-            )
-        except NotReady as error:
-            return visit.not_ready(error)
+        stats = visit.read(
+            "queue_stats",
+            lambda: visit.reader.queue_stats() if at is None else visit.past.stats(at),
+        )
         until = visit.now if at is None else at
         found, progress = None, 1.0
         try:

@@ -24,6 +24,7 @@ from fleet_q.services.dashboard.live import Changes
 from fleet_q.services.dashboard.roles import path_of, role_of
 from fleet_q.services.dashboard.sessions import Sessions, is_same
 from fleet_q.services.dashboard.visit import HEADERS, Visit
+from fleet_q.services.past import NotReady
 from fleet_q.services.worker.careful_log import CarefulLogger
 
 log = CarefulLogger("fleet_q.dashboard")
@@ -219,7 +220,10 @@ def local(back: str | None) -> tuple[str, str]:
 
 def _read_and_show(function: PageFunction, visit: Visit) -> Response:
     visit.counter()  # first: a change while the page is read shows as a later one
-    return function(visit)
+    try:
+        return function(visit)
+    except NotReady as error:
+        return visit.not_ready(error)
 
 
 def to(address: str) -> Response:

@@ -82,9 +82,7 @@ def add_pods(pages: Pages) -> None:
 
 def _lanes(visit: Visit) -> tuple[str, Lanes]:
     window = visit.query("window") or "1h"
-    span = visit.span()
-    assert span is not None
-    until = span.last if visit.at is None else visit.at
+    until = visit.now if visit.at is None else visit.at
     since = until - round(parse_duration(window) * MICROS)
     lanes = visit.read(("lanes", window), lambda: visit.past.lanes(since, until, MOST_ATTEMPTS))
     return window, lanes

@@ -19,7 +19,7 @@ from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.roles import Holder, Role
 from fleet_q.services.dashboard.frame import Frame
 from fleet_q.services.dashboard.render import environment, iso
-from fleet_q.services.past import NotReady, Past, Span
+from fleet_q.services.past import NeedsIndex, NotReady, Past, Span
 
 T = TypeVar("T")
 
@@ -155,8 +155,9 @@ class Visit:
         return value
 
     def not_ready(self, error: NotReady) -> HTMLResponse:
-        """The page that says how much of the log has been read."""
-        return self.render("not-ready.html", progress=error.progress)
+        """The page that says how much of the log has been read, or what has to be done first."""
+        problem = str(error) if isinstance(error, NeedsIndex) else None
+        return self.render("not-ready.html", progress=error.progress, problem=problem)
 
     def shown(self, view: T) -> T:
         """A view, or a list of views, as the viewer may see it."""

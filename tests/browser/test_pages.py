@@ -16,8 +16,11 @@ from tests.browser.chromium import looks
 from tests.browser.conftest import Visits
 from tests.browser.fleet import settings, tell
 
-LATER: Final = {"running-step", "change-steps"}
-"""The pages of what was not there yet in the past."""
+END: Final = "at=2026-11-28T13:59:59Z"
+"""When the fleet has told its story: its pods ran nothing since."""
+
+LATER: Final = {"running-step", "change-steps", "lanes", "dead-pod"}
+"""The pages of what was not there yet in the past, or of another time."""
 
 PAGES: Final = {
     "overview": "./",
@@ -33,8 +36,10 @@ PAGES: Final = {
     "large-workflow": "dashboard/workflow?id=report-1",
     "schedules": "dashboard/schedules",
     "schedule": "dashboard/schedule?name=hourly",
-    "pods": "dashboard/pods?window=6h",
-    "pod": "dashboard/pod?id=pod-b&window=6h",
+    "pods": "dashboard/pods",
+    "pod": "dashboard/pod?id=pod-b",
+    "lanes": f"dashboard/pods?window=6h&{END}",
+    "dead-pod": f"dashboard/pod?id=pod-b&window=6h&{END}",
 }
 
 

@@ -62,7 +62,7 @@ def test_pod_that_died_held_its_step_until_then(url: str, visits: Visits) -> Non
         page.goto("dashboard/pod?id=pod-b&at=2026-11-28T12:30:00Z")
         expect(page.locator("#pod")).to_contain_text("up")
         expect(page.locator("#held").get_by_role("link", name="import-2")).to_be_visible()
-        page.goto("dashboard/pod?id=pod-b&window=6h")
+        page.goto("dashboard/pod?id=pod-b&window=6h&at=2026-11-28T13:59:00Z")
         expect(page.locator("#pod")).to_contain_text("dead")
         expect(page.locator("#attempts")).to_contain_text("recovered")
 
