@@ -80,7 +80,14 @@ def paths_of(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
                 yield method, route.path.replace(":any_id", "")
 
 
-ROUTES: Final = [(http, *route) for http in apis() for route in paths_of(http.routes)]
+ROUTES: Final = [
+    (client, *route)
+    for http in apis()
+    for client in [TestClient(http)]
+    for route in paths_of(http.routes)
+]
+EMPTY: Final = ROUTES[0][0]
+"""A client of an API without steps."""
 
 
 def with_key_of(role: str) -> dict[str, str]:
@@ -90,9 +97,9 @@ def with_key_of(role: str) -> dict[str, str]:
 @pytest.mark.parametrize("role", ROLES)
 def test_every_endpoint_answers_only_the_roles_that_may_call_it(role: Role) -> None:
     may = set().union(*(MAY[each] for each in ROLES[: ROLES.index(role) + 1]))
-    for http, method, path in ROUTES:
+    for client, method, path in ROUTES:
         url = path.replace("{step_id}", "x").replace("{workflow_id}", "x").replace("{name}", "x")
-        answer = TestClient(http).request(method, url, headers=with_key_of(role), content=b"{nope")
+        answer = client.request(method, url, headers=with_key_of(role), content=b"{nope")
         if f"{method} {path}" in OPEN | may:
             assert answer.status_code not in (401, 403), (method, path, answer.text)
         else:
@@ -103,10 +110,10 @@ def test_every_endpoint_answers_only_the_roles_that_may_call_it(role: Role) -> N
 
 
 def test_every_endpoint_but_those_that_are_open_needs_a_key() -> None:
-    for http, method, path in ROUTES:
+    for client, method, path in ROUTES:
         wanted = 401 if f"{method} {path}" not in OPEN else 0
         for headers in ({}, {"X-API-Key": "secret-of-"}, {"Authorization": "Bearer x"}):
-            answer = TestClient(http).request(method, path, headers=headers, content=b"")
+            answer = client.request(method, path, headers=headers, content=b"")
             assert (answer.status_code == 401) == bool(wanted), (method, path)
 
 
@@ -151,8 +158,7 @@ def test_endpoint_without_a_role_cannot_be_made() -> None:
     ],
 )
 def test_request_without_exactly_one_key_is_rejected(headers: list[tuple[str, str]]) -> None:
-    http = TestClient(create_http(FleetQ("memory://", settings=KEYED)))
-    answer = http.get("/admin/queue", headers=headers)
+    answer = EMPTY.get("/admin/queue", headers=headers)
     assert answer.status_code == 401
     assert "secret" not in answer.text
 
@@ -375,9 +381,8 @@ def test_role_read_sees_that_contents_are_hidden_and_what_is_not() -> None:
 
 @pytest.mark.parametrize("condition", [{"key": SECRET}, {"label": f"who={SECRET}"}])
 def test_role_read_cannot_ask_for_contents_by_selecting_steps(condition: dict[str, str]) -> None:
-    http = TestClient(create_http(FleetQ("memory://", settings=KEYED)))
     statuses = [
-        http.get("/steps", params=condition, headers=with_key_of(role)).status_code
+        EMPTY.get("/steps", params=condition, headers=with_key_of(role)).status_code
         for role in ("read", "read+payloads")
     ]
     assert statuses == [403, 200]
