@@ -53,9 +53,11 @@ _propagator: Final = TraceContextTextMapPropagator()
 
 
 class Ending:
-    """How an attempt has ended that raised nothing."""
+    """How an attempt has ended: by ``outcome``, unless it raised an error, and whether that is
+    discarded, because the step timed out or the claim was lost meanwhile."""
 
     outcome = "completed"
+    is_discarded = False
 
 
 class Tracing:
@@ -126,19 +128,28 @@ class Tracing:
 
     def around(self, step: StepContext, call_next: Callable[[], Any]) -> Any:
         """A middleware: a consumer span round the function."""
-        with self.processing(step_of(step)):
-            return call_next()
+        with self.processing(step_of(step)) as ending:
+            try:
+                return call_next()
+            finally:
+                ending.is_discarded = step.cancelled
 
     async def around_async(self, step: StepContext, call_next: Callable[[], Awaitable[Any]]) -> Any:
         """A middleware: a consumer span round the async function."""
-        with self.processing(step_of(step)):
-            return await call_next()
+        with self.processing(step_of(step)) as ending:
+            try:
+                return await call_next()
+            finally:
+                ending.is_discarded = step.cancelled
 
     @contextmanager
     def processing(self, step: Step) -> Iterator[Ending]:
         """A consumer span of an attempt at ``step``, which is current."""
         ending = Ending()
+        ambient = get_current_span().get_span_context()
         context, links = self._origin(step)
+        if ambient.is_valid:
+            links.append(Link(ambient))
         with self._tracer.start_as_current_span(
             f"process {step.queue}",
             context=context,
@@ -151,18 +162,20 @@ class Tracing:
             try:
                 yield ending
             except BaseException as error:
-                if issubclass(type(error), Snooze):
-                    span.set_attribute(_OUTCOME, "snoozed")
-                else:
+                ending.outcome = "snoozed"
+                if not issubclass(type(error), Snooze):
+                    ending.outcome = "failed"
                     span.record_exception(error)
                     _fail(span, error)
-                    span.set_attribute(_OUTCOME, "failed")
                     self._remember(step, span)
                 raise
-            span.set_attribute(_OUTCOME, ending.outcome)
-            if ending.outcome == "failed":
-                span.set_status(Status(StatusCode.ERROR))
-                self._remember(step, span)
+            else:
+                if ending.outcome == "failed":  # a consumer has said so
+                    _fail_for(span, None)
+                    self._remember(step, span)
+            finally:
+                how = "discarded" if ending.is_discarded else ending.outcome
+                span.set_attribute(_OUTCOME, how)
 
     def processed(self, step: Step, outcome: Outcome, at: int, *, refused: bool) -> None:
         """A consumer span of an attempt that a client of the HTTP API has ended, from its claim to
@@ -179,8 +192,7 @@ class Tracing:
         how = "rejected" if refused else _named(outcome)
         span.set_attribute(_OUTCOME, how)
         if isinstance(outcome, Fail):
-            span.set_status(Status(StatusCode.ERROR, outcome.error))
-            span.set_attribute("error.type", "_OTHER")
+            _fail_for(span, outcome.error)
             self._remember(step, span)
         span.end(at * 1000)
 
@@ -258,6 +270,12 @@ def _fail(span: Span, error: BaseException) -> None:
     name = kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
     span.set_attribute("error.type", name)
     span.set_status(Status(StatusCode.ERROR, name))
+
+
+def _fail_for(span: Span, error: str | None) -> None:
+    """A client has failed the step, for a reason that is no exception."""
+    span.set_attribute("error.type", "_OTHER")
+    span.set_status(Status(StatusCode.ERROR, error))
 
 
 def _context_of(traceparent: str) -> Context:

@@ -12,7 +12,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from starlette.testclient import TestClient
 
-from fleet_q import FleetQ, InvalidInput, Snooze, current_step
+from fleet_q import FleetQ, InvalidInput, Snooze, StepContext, current_step
+from fleet_q.core.step import Step
 from fleet_q.services.http.api import create_http
 from tests.services.collector import Collector, Received, collecting
 from tests.services.conftest import QUICK, Run, ended
@@ -136,6 +137,17 @@ def test_snoozed_attempt_is_no_error(
     assert not any(span.is_error for span in spans)
 
 
+def test_span_says_that_what_a_cancelled_function_returned_is_discarded(
+    app: FleetQ, provider: TracerProvider, collector: Collector
+) -> None:
+    app.task("mail")(lambda: None)
+    assert app.tracing is not None
+    step = Step("s", "claimed", 0, "{}", 0, 3, 0, 0, 0, claim_token="t")
+    context = StepContext(step)
+    app.tracing.around(context, context.cancel)
+    assert collector.one("process default").attributes["messaging.fleet_q.outcome"] == "discarded"
+
+
 def test_many_steps_share_the_span_of_their_submission(
     app: FleetQ, provider: TracerProvider, collector: Collector, run: Run
 ) -> None:
@@ -233,7 +245,8 @@ def test_consumer_works_within_a_span(
     app.submit({"n": 1})
     with app.consumer() as consumer:
         (step,) = consumer.claim_steps(1, wait=60)
-        with step, provider.get_tracer("test").start_as_current_span("inside"):
+        tracer = provider.get_tracer("test")
+        with tracer.start_as_current_span("loop"), step, tracer.start_as_current_span("inside"):
             step.result = "done"
         app.submit({"n": 2}, queue="failing")
         (step,) = consumer.claim_steps(1, wait=60)
@@ -241,6 +254,7 @@ def test_consumer_works_within_a_span(
             consumer.fail_step(step, "no", permanent=True)
     ran = collector.one("process default")
     check_belongs_to(ran, collector.one("send default"))
+    assert collector.one("loop").span_id in ran.links
     assert collector.one("inside").parent_id == ran.span_id
     failed = collector.one("process failing")
     assert (failed.is_error, failed.attributes["messaging.fleet_q.outcome"]) == (True, "failed")
