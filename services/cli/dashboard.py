@@ -6,7 +6,7 @@ import typer
 
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.cli.options import (
-    AppsStoreOption,
+    AppOption,
     HostOption,
     PortOption,
     StoreOption,
@@ -14,8 +14,7 @@ from fleet_q.services.cli.options import (
     TlsClientCaOption,
     TlsKeyOption,
     VerboseOption,
-    check_is_shared,
-    store_of,
+    client,
     with_tls,
 )
 from fleet_q.services.cli.signals import stopping_on_signal
@@ -32,17 +31,16 @@ def dashboard(
     tls_key: TlsKeyOption = None,
     tls_client_ca: TlsClientCaOption = None,
     store: StoreOption = None,
-    app: AppsStoreOption = None,
+    app: AppOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Show a fleet in a browser, now and as it was. It changes nothing and runs no pod.
 
     It wakes a Snowflake warehouse only when a page is opened, or is open and something has changed.
     """
-    url, settings = store_of(store, app)
-    settings = with_tls(settings, tls_cert, tls_key, tls_client_ca)
-    check_is_shared(url)
-    fleet = FleetQ(url, settings=settings)
+    named = client(store, app)
+    settings = with_tls(named.settings, tls_cert, tls_key, tls_client_ca)
+    fleet = FleetQ(named.url, settings=settings)
     fleet.use(create=False)
     try:
         fleet.store.change_counter()  # a store that cannot be opened is an error now
