@@ -144,7 +144,7 @@ class Store(Protocol):
 
     def write_schedule(self, write: ScheduleWrite, by: str | None = None) -> bool:
         """Write a schedule and submit its steps, if its row has not changed since it was read.
-        Returns whether it was written. ``by`` is the acting pod of the steps."""
+        Returns whether it was written. ``by`` is who submits the steps."""
 
     def schedule_history(self, schedule: str) -> list[ScheduleEvent]:
         """The changes of a schedule in order; empty if there never was one."""
