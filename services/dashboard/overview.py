@@ -53,14 +53,14 @@ def add_overview(pages: Pages) -> None:
             lambda: visit.reader.queue_stats() if at is None else visit.past.stats(at),
         )
         until = visit.now if at is None else at
-        found, progress = None, 1.0
+        found, unread = None, None
         try:
             found = visit.read(
                 ("charts", span),
                 lambda: visit.past.charts(until - SPANS[span] * MICROS, until, POINTS),
             )
         except NotReady as error:
-            progress = error.progress
+            unread = error
         return visit.render(
             "overview.html",
             stats=stats,
@@ -69,7 +69,7 @@ def add_overview(pages: Pages) -> None:
             types=sorted(stats.queues, key=lambda q: -(q.pending + q.claimed))[:MOST_TYPES],
             charts=[] if found is None else _charts(found),
             found=found,
-            progress=progress,
+            unread=unread,
             errors=[] if found is None else visit.shown(found.errors[:MOST_ERRORS]),
             span=span,
             spans=list(SPANS),

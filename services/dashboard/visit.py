@@ -19,7 +19,7 @@ from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.roles import Holder, Role
 from fleet_q.services.dashboard.frame import Frame
 from fleet_q.services.dashboard.render import environment, iso
-from fleet_q.services.past import NeedsIndex, NotReady, Past, Span
+from fleet_q.services.past import NotReady, Past
 
 T = TypeVar("T")
 
@@ -140,11 +140,11 @@ class Visit:
         """The fleet as it was at any time."""
         return self.frame.past
 
-    def span(self) -> Span | None:
-        """The times between which the slider moves; ``None`` if they cannot be read."""
-        if self._counter is None:  # it is the page of an error
-            return None
-        return self.read("span", self.past.span, at=None)
+    def span(self) -> tuple[int, int] | None:
+        """The times between which the slider moves, that of the first event and now; ``None``:
+        nothing happened yet, or it is the page of an error."""
+        first = None if self._counter is None else self.past.first()
+        return None if first is None else (min(first, self.now), self.now)
 
     def read(self, key: Hashable, read: Callable[[], T], *, at: int | None = -1) -> T:
         """What ``read()`` returns. If reads cost money, it is kept under ``key`` until something
@@ -155,9 +155,8 @@ class Visit:
         return value
 
     def not_ready(self, error: NotReady) -> HTMLResponse:
-        """The page that says how much of the log has been read, or what has to be done first."""
-        problem = str(error) if isinstance(error, NeedsIndex) else None
-        return self.render("not-ready.html", progress=error.progress, problem=problem)
+        """The page that says how much of the log has been read."""
+        return self.render("not-ready.html", unread=error)
 
     def shown(self, view: T) -> T:
         """A view, or a list of views, as the viewer may see it."""

@@ -85,6 +85,10 @@ class Past:
         progress = self.timeline.progress()
         return Span(last if first is None else first, last, progress == 1.0, progress)
 
+    def first(self) -> int | None:
+        """Return when the first event happened; ``None``: nothing did. It is read once."""
+        return self.timeline.first()
+
     # Steps
 
     def step(self, step_id: str, at: int) -> StepView:

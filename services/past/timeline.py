@@ -44,7 +44,10 @@ LONGEST_READ: Final = 2 * DAY
 
 
 class NotReady(FleetQError):
-    """The log is still being read; ``progress`` is the part of it that was, from 0 to 1."""
+    """The log is still being read; ``progress`` is the part of it that was, from 0 to 1. It stays
+    so if it ``needs_index``."""
+
+    needs_index = False
 
     def __init__(self, progress: float, message: str = "") -> None:
         super().__init__(
@@ -55,6 +58,8 @@ class NotReady(FleetQError):
 
 class NeedsIndex(NotReady):
     """The store has too many steps to read all of their events."""
+
+    needs_index = True
 
     def __init__(self) -> None:
         super().__init__(

@@ -11,7 +11,7 @@ from fleet_q import FleetQ
 from fleet_q.services.dashboard.charts import chart, nice
 from fleet_q.services.dashboard.render import count, duration
 from fleet_q.services.http.api import create_http
-from fleet_q.services.past import NotReady, Past
+from fleet_q.services.past import NeedsIndex, NotReady, Past
 
 MINUTE = 60_000_000
 
@@ -67,6 +67,18 @@ def test_overview_shows_how_much_of_the_log_was_read(
         text = page.get(address).text
         assert "25 %" in text
         assert "data-again" in text
+
+
+def test_overview_names_the_command_that_makes_the_index(
+    page: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def needs_index(*_: object, **__: object) -> None:
+        raise NeedsIndex
+
+    monkeypatch.setattr(Past, "charts", needs_index)
+    text = page.get("/").text
+    assert "run fleet-q " in text
+    assert "data-again" not in text
 
 
 def test_bars_are_stacked_up_to_a_round_number() -> None:
