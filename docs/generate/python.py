@@ -20,7 +20,12 @@ GROUPS: Final = {
     "In a function": ("current_step", "StepContext", "Snooze", "PermanentFailure"),
     "Hooks and middleware": ("HookEvent",),
     "Steps by hand": ("Consumer", "AsyncConsumer", "ClaimedStep"),
-    "Testing": ("fleet_q.testing.fixture", "fleet_q.testing.isolated", "fleet_q.testing.Fleet"),
+    "Testing": (
+        "fleet_q.testing.fixture",
+        "fleet_q.testing.isolated",
+        "fleet_q.testing.Fleet",
+        "fleet_q.testing.PodKilled",
+    ),
     "What is returned": (),
     "Errors": (),
 }
@@ -28,9 +33,10 @@ GROUPS: Final = {
 path is an attribute of the app or in ``fleet_q.testing``; the rest is imported from ``fleet_q``."""
 
 INTERNAL: Final = (
-    "around|bound|change_allowed|checked|command|encode_result|has_own_settings|leases|leasing"
-    "|max_checkpoint_bytes|of|payload_of|registered|report_progress|result_to_json|runs_steps"
-    "|save_checkpoint|spawn_together|state|store|submit_commands|submit_together|take_children|use"
+    "around|bound|change_allowed|checked|command|defaults|encode_result|has_own_settings|leases|leasing"
+    "|max_checkpoint_bytes|of|on_store_with|payload_of|registered|report_progress|result_to_json"
+    "|runs_steps|save_checkpoint|some_as_json|spawn_together|state|store|submit_commands"
+    "|submit_together|take_children|task_types|use|wait_until"
 )
 """Members that only other parts of FLEET-Q call."""
 
