@@ -13,6 +13,7 @@ from typing import Final
 from fleet_q.adapters import fork
 from fleet_q.adapters.sqlite.errors import TRANSLATED, primary_code, translated, translation
 from fleet_q.adapters.sqlite.files import StoreFiles, deleted
+from fleet_q.adapters.sqlite.log_index import make_log_index
 from fleet_q.adapters.sqlite.migrate import SCHEMA_VERSION, version
 from fleet_q.adapters.sqlite.open import WAL_LIMIT, Opening
 from fleet_q.adapters.sqlite.snapshot import Snapshot
@@ -136,8 +137,8 @@ class SqliteDatabase:
                 return True
             if most_steps is not None and tx.last_place() > most_steps:
                 return False
-        with self.write() as tx:
-            tx.make_log_index()
+        with self._translated:
+            make_log_index(self._opening)
         return True
 
     def close(self) -> None:

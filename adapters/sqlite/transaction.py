@@ -332,10 +332,6 @@ class SqliteTransaction(SqliteDependencies):
         row: tuple[int | None] = self._run("last_place").fetchone()
         return row[0] or 0
 
-    def make_log_index(self) -> None:
-        """Make the index of the log's times."""
-        self._run("make_log_index")
-
     def steps_at(
         self, moment: int, step_filter: StepFilter, limit: int, cursor: str | None
     ) -> StepList:

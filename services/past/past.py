@@ -30,7 +30,7 @@ from fleet_q.services.app.views import EventView, PodView, StepView
 from fleet_q.services.app.workflows import MOST_STEPS, PAGE, WorkflowView
 from fleet_q.services.past.charts import Charts, charts
 from fleet_q.services.past.lanes import Lanes, lanes
-from fleet_q.services.past.timeline import Timeline
+from fleet_q.services.past.timeline import NotReady, Timeline
 
 MOST_ATTEMPTS: Final = 2_000
 """The most attempts that lanes show at once."""
@@ -79,8 +79,12 @@ class Past:
         self.timeline = Timeline(store, kept)
 
     def span(self) -> Span:
-        """Return from when to when the past is known."""
-        last = self.timeline.now().at
+        """Return from when to when the past is known; nothing of it while an index is made."""
+        try:
+            last = self.timeline.now().at
+        except NotReady as error:
+            now = self._store.pods().at
+            return Span(now, now, is_ready=False, progress=error.progress)
         first = self.timeline.first()
         progress = self.timeline.progress()
         return Span(last if first is None else first, last, progress == 1.0, progress)

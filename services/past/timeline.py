@@ -63,7 +63,7 @@ class NeedsIndex(NotReady):
 
     def __init__(self) -> None:
         super().__init__(
-            0.0, "the past of so many steps needs an index of the log; run fleet-q index-log"
+            0.0, "the past of so many steps needs an index of the log; run fleet-q audit --index"
         )
 
 

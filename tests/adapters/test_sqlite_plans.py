@@ -92,3 +92,16 @@ def test_counting_steps_reads_indexes_only(connection: sqlite3.Connection) -> No
     indexes = ["queue", "delayed", "claimed", "failed", "others"]
     names = [*(f"step_tracker_{name}" for name in indexes), "sqlite_autoindex_step_tracker_1"]
     assert [step.partition(" INDEX ")[2] for step in steps] == names
+
+
+@pytest.mark.parametrize(
+    "name", ["briefs_of_changed", "briefs_of_attempts", "time_of_event", "log_of_steps"]
+)
+def test_past_is_read_by_the_index_of_times(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute(statements("sqlite")["make_log_index"])
+    statement = statements("sqlite")[name]
+    values = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert any("step_events_time" in step for step in plan)
+    scans = [step for step in plan if re.match("SCAN (event|step|step_events|step_tracker)", step)]
+    assert all("INDEX" in step for step in scans)

@@ -9,10 +9,11 @@ import pytest
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.activity import MINUTE, ActivityPage
 from fleet_q.core.lifecycle import FINAL
+from fleet_q.core.log import LogFilter
 from fleet_q.core.pod import Leave
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Fail, Submit
-from fleet_q.services.past import NotReady, Past
+from fleet_q.services.past import NeedsIndex, NotReady, Past, timeline
 from fleet_q.services.past.blocks import HOUR
 from tests.conformance.clock import SECOND, FakeClock
 from tests.conformance.helpers import acknowledge, claim, completed_step, join, submit
@@ -173,3 +174,31 @@ def test_workflow_and_parents_are_as_they_were(store: MemoryStore, clock: FakeCl
     assert past.parents("b", then)["a"].status == "pending"
     assert past.step("b", then).status == "waiting"
     assert [event.type for event in past.history("b", clock())] == ["submitted", "ready"]
+
+
+def test_past_waits_for_the_index_that_is_made_in_the_background(
+    store: MemoryStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(store, "a")
+    may_go_on = threading.Event()
+    monkeypatch.setattr(store, "index_log", lambda most_steps: may_go_on.wait())
+    then = Past(store, kept=0)
+    span = then.span()
+    assert (span.first, span.last, span.is_ready, span.progress) == (clock(), clock(), False, 0.0)
+    with pytest.raises(NotReady):
+        then.log(LogFilter())
+    may_go_on.set()
+    wait_until(lambda: then.span().is_ready)
+    assert [entry.type for entry in then.log(LogFilter()).entries] == ["submitted"]
+
+
+def test_past_of_very_many_steps_asks_for_an_index(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(store, "a", "b")
+    monkeypatch.setattr(store, "index_log", lambda most_steps: False)
+    assert Past(store).counts(0)["pending"] == 0
+    monkeypatch.setattr(timeline, "READ_WHOLE", 1)
+    for read in (lambda past: past.counts(0), lambda past: past.lanes(0, 1)):
+        with pytest.raises(NeedsIndex, match="run fleet-q audit --index"):
+            read(Past(store))
