@@ -1,13 +1,14 @@
-"""The demand of a fleet in Prometheus' text format.
-
-It is written here and not by a client library: gauges without labels need nothing escaped and no
-state kept, and are three lines each (Prometheus' documentation, *Exposition formats*).
-"""
+"""The demand of a fleet in Prometheus' text format."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from fleet_q.services.scaler.scaler import Demand
 
@@ -46,13 +47,20 @@ _GAUGES: Final = (
 )
 
 
-def prometheus_text(demand: Demand) -> str:
+class _Gauges(Collector):
+    """The gauges of ``demand``, whose names begin with ``fleet_q_``."""
+
+    def __init__(self, demand: Demand) -> None:
+        self._demand = demand
+
+    def collect(self) -> Iterator[Metric]:
+        for gauge in _GAUGES:
+            value = gauge.value(self._demand)
+            yield GaugeMetricFamily(f"fleet_q_{gauge.name}", gauge.help, value=value)
+
+
+def prometheus_text(demand: Demand) -> bytes:
     """Return the demand as gauges whose names begin with ``fleet_q_``."""
-    lines: list[str] = []
-    for gauge in _GAUGES:
-        name = f"fleet_q_{gauge.name}"
-        lines += [f"# HELP {name} {gauge.help}", f"# TYPE {name} gauge"]
-        value = gauge.value(demand)
-        if value is not None:
-            lines.append(f"{name} {value}")
-    return "\n".join(lines) + "\n"
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Gauges(demand))
+    return generate_latest(registry)
