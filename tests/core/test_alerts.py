@@ -21,12 +21,15 @@ from fleet_q.core.alerts import (
     judge,
     told,
 )
-from fleet_q.core.calls import run
+from fleet_q.core.calls import Calls, run
+from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.rate import MICROS
 from fleet_q.core.schedules import Schedule
+from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail, Submit
+from fleet_q.core.worker.alert_duty import AlertDuty
 
 MINUTE = 60 * MICROS
 RULES = AlertRules(oldest=60 * MINUTE, after=5 * MINUTE)
@@ -214,3 +217,35 @@ def test_two_leaders_send_an_alert_once() -> None:
     assert [each.status for each in sent] == ["raised", "resolved", "resolved"]
     run(store, record_told(sent[-1]))
     assert store.alerts().alerts[0].send_ts is None
+
+
+class Unavailable:
+    """A store that does not answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise StoreUnavailable("away")
+
+
+def test_told_alert_is_recorded_once_the_store_answers() -> None:
+    store, errors = MemoryStore(), list[Exception]()
+    row = Alert("oldest:q", "raised", T, T, 1, version=1)
+    store.write_alert(None, row)
+    duty = AlertDuty(PodSettings(), None, errors.append)
+    duty.on_told(row)
+    run(cast("MemoryStore", Unavailable()), duty.record())
+    assert [str(error) for error in errors] == ["away"]
+    run(store, duty.record())
+    assert store.alerts().alerts[0].send_ts is None
+    assert len(errors) == 1
+
+
+def test_look_that_fails_does_not_fail_the_recovery_cycle() -> None:
+    errors = list[Exception]()
+
+    def recovery() -> Calls[bool]:
+        yield from ()
+        return True
+
+    duty = AlertDuty(PodSettings(), errors.append, errors.append)
+    assert run(cast("MemoryStore", Unavailable()), duty.then_look(recovery()))
+    assert [str(error) for error in errors] == ["away"]
