@@ -185,3 +185,12 @@ def test_hooks_and_middleware_of_the_guide_are_called(
     assert [app.status(step_id).status for step_id in steps] == ["completed", "failed"]
     assert "bad ValueError: no" in capsys.readouterr().out
     assert counted == ["completed"]
+
+
+def test_service_of_the_guide_shows_the_dashboard() -> None:
+    names: dict[str, Any] = {}
+    run(block("dashboard.md", "dashboard=True"), names)
+    names["app"].queue()  # there is a store
+    with TestClient(names["service"]) as client:
+        assert "<title>Overview · FLEET-Q</title>" in client.get("/queue/").text
+    names["app"].close()
