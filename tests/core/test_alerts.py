@@ -246,6 +246,6 @@ def test_look_that_fails_does_not_fail_the_recovery_cycle() -> None:
         yield from ()
         return True
 
-    duty = AlertDuty(PodSettings(), errors.append, errors.append)
+    duty = AlertDuty(PodSettings(), lambda alert: None, errors.append)
     assert run(cast("MemoryStore", Unavailable()), duty.then_look(recovery()))
     assert [str(error) for error in errors] == ["away"]
