@@ -27,7 +27,8 @@ _NUMBERS: Final = {
     "max_running": 1, "max_running_per_key": 1, "rate_count": 1, "rate_period": 1, "tokens": 0,
     "paused": False, "begins_rate": False, "new_version": 1, "priority": 0,
     "submitted_from": 0, "submitted_before": 0, "joins": False, "state": 0, "window": 0,
-    "step_version": 0,
+    "step_version": 0, "since": 0, "until": 0, "look_until": 0, "moment": 0, "most": 1,
+    "cursor_ts": 0, "cursor_version": 0,
 }  # fmt: skip
 _TEXTS: Final = (
     "pod_id", "incarnation", "change_id", "claim_token", "step_id", "before_id", "after", "error",
