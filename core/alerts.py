@@ -205,6 +205,8 @@ def _dead_letters(row: Alert | None, found: Found, rules: AlertRules) -> Write |
     count = max(len(new), found.failed - before.total)
     detail = replace(before, total=found.failed)
     if count > 0:
+        # The newest are read after the number, which may lack some of them.
+        detail = replace(detail, total=max(found.failed, before.total + count))
         if newest is not None:
             detail = _with_newest(detail, newest)
         if row.status == "raised":

@@ -103,6 +103,14 @@ def test_dead_letter_of_an_earlier_time_counts() -> None:
     assert rows.look(1, 2, [(-5, "a")]) == ["dead_letters raised 1"]
 
 
+def test_dead_letter_that_comes_during_a_look_counts_once() -> None:
+    rows = Rows()
+    rows.look(0)
+    assert rows.look(1, 0, [(1, "a")]) == ["dead_letters raised 1"]
+    rows.look(2, 1, [(1, "a")])
+    assert rows.rows["dead_letters"].details.count == 1
+
+
 def test_replayed_dead_letters_are_not_counted_when_others_follow() -> None:
     rows = Rows()
     rows.look(0, 5, [(-5, "a")])
