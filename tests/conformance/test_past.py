@@ -16,9 +16,9 @@ from fleet_q.core.events import StepEvent
 from fleet_q.core.ports import Store
 from fleet_q.core.search import StepFilter, StepSummary
 from fleet_q.core.step import fold
-from tests.past.histories import History
 
 from .clock import FakeClock
+from .histories import History
 from .stores import StoreKind
 
 

@@ -1,1 +1,0 @@
-"""Tests of what is said about moments of the past."""
