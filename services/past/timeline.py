@@ -97,13 +97,14 @@ class Timeline:
     """What happened in ``store``, counted and kept in memory. Any thread may use it.
 
     The past does not change, so it is read once, the latest first, as far back as somebody has
-    asked; and again if steps were pruned. If that takes long, it goes on in the background. The
-    steps of now are read again after ``kept`` seconds.
+    asked; and again if steps were pruned. If that takes longer than ``patience`` seconds, it goes
+    on in the background. The steps of now are read again after ``kept`` seconds.
     """
 
-    def __init__(self, store: Store, kept: float | None = None) -> None:
+    def __init__(self, store: Store, kept: float | None = None, patience: float = PATIENCE) -> None:
         is_billed = store.traits.writes_are_billed
         self._store = store
+        self._patience = patience
         self._kept = kept if kept is not None else KEPT_WHERE_BILLED if is_billed else KEPT
         self._settled = SETTLED_WHERE_STATEMENTS_WAIT if is_billed else SETTLED
         self._lock = threading.RLock()
@@ -254,7 +255,7 @@ class Timeline:
                 target=self._make_index, name="fleet-q index", daemon=True
             )
             self._preparing.start()
-        self._preparing.join(PATIENCE)
+        self._preparing.join(self._patience)
         if self._preparing.is_alive():
             raise NotReady(0.0)
         self._preparing = None
@@ -274,7 +275,7 @@ class Timeline:
 
     def _ensure(self, moment: int) -> None:
         """Read the log back to a moment; if it takes long, go on in the background."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self._patience
         with self._lock:
             if self._blocks is None or self._blocks.since <= moment:
                 return

@@ -18,6 +18,7 @@ from fleet_q.core.search import StepFilter
 from fleet_q.services.past import Past
 from tests.conformance.clock import FakeClock
 from tests.conformance.histories import BOOKKEEPING, History, Sight
+from tests.waiting import LIMIT
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def said(store: Store, then: Past, at: int) -> Sight:
 @pytest.mark.parametrize("seed", range(5))
 def test_past_is_what_was_seen(store: Store, clock: FakeClock, seed: int) -> None:
     history = History(store, clock, Random(seed))
-    then = Past(store, kept=0)
+    then = Past(store, kept=0, patience=LIMIT)
     for part in (60, 60):  # the second time, much of the past is known
         history.run(part)
         for seen in history.seen:

@@ -17,7 +17,7 @@ from fleet_q.services.past import NeedsIndex, NotReady, Past, timeline
 from fleet_q.services.past.blocks import HOUR
 from tests.conformance.clock import SECOND, FakeClock
 from tests.conformance.helpers import acknowledge, claim, completed_step, join, submit
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_charts_count_events_and_statuses_by_intervals(
     clock.advance(10)
     acknowledge(store, Complete("a", "one", "1"), Fail("b", "one", "ValueError: 7"))
     clock.advance(80)
-    charts = Past(store, kept=0).charts(begin, clock(), points=3)
+    charts = Past(store, kept=0, patience=LIMIT).charts(begin, clock(), points=3)
     assert (charts.since, charts.width, charts.until) == (begin, MINUTE, begin + 3 * MINUTE)
     assert charts.times == [begin + MINUTE, begin + 2 * MINUTE, begin + 3 * MINUTE]
     assert charts.statuses["pending"] == [3, 2, 2]
@@ -67,7 +67,7 @@ def test_charts_count_events_and_statuses_by_intervals(
 def test_charts_of_a_queue_leave_out_other_queues(store: MemoryStore, clock: FakeClock) -> None:
     submit(store, "a", queue="gpu")
     submit(store, "b", "c")
-    charts = Past(store, kept=0).charts(clock() - HOUR, clock(), queue="gpu")
+    charts = Past(store, kept=0, patience=LIMIT).charts(clock() - HOUR, clock(), queue="gpu")
     assert charts.statuses["pending"][-1] == 1
     assert sum(charts.events["submitted"]) == 1
 
@@ -81,11 +81,11 @@ def test_counts_and_charts_are_the_same_however_long_ago(
     for number in range(6):
         submit(store, f"{number}")
         clock.advance(20 * 60)
-    then = Past(store, kept=0)
+    then = Past(store, kept=0, patience=LIMIT)
     before = then.charts(begin, clock(), points=2)
     end = clock()
     clock.advance(ago * 3_600)
-    later = Past(store, kept=0)
+    later = Past(store, kept=0, patience=LIMIT)
     assert later.counts(begin + HOUR)["pending"] == 4
     assert later.counts(begin + HOUR - 1)["pending"] == 3
     assert later.charts(begin, end, points=2) == before
@@ -97,7 +97,7 @@ def test_pruned_steps_are_not_counted(store: MemoryStore, clock: FakeClock) -> N
     clock.advance(7_200)
     submit(store, "b")
     clock.advance(7_200)
-    then = Past(store, kept=0)
+    then = Past(store, kept=0, patience=LIMIT)
     assert then.counts(clock() - HOUR) == then.counts(clock())
     store.prune(store.final_steps(FINAL, clock(), 10).steps, clock())
     clock.advance(7_200)
@@ -119,7 +119,8 @@ def test_log_that_takes_long_is_read_in_the_background(
         return read(since, until, cursor)
 
     monkeypatch.setattr(store, "activity", slow)
-    then = Past(store, kept=0)
+    then = Past(store, kept=0, patience=0)
+    wait_until(lambda: then.span().is_ready)
     with pytest.raises(NotReady, match="still being read"):
         then.counts(clock() - 12 * HOUR)
     assert not then.span().is_ready
@@ -144,7 +145,7 @@ def test_lanes_show_what_ran_where_and_who_led(store: MemoryStore, clock: FakeCl
     store.sync(SyncRequest("b", "one", Leave("b", "one")))
     clock.advance(1)
 
-    lanes = Past(store, kept=0).lanes(begin, clock())
+    lanes = Past(store, kept=0, patience=LIMIT).lanes(begin, clock())
     first, second = lanes.lanes
     assert (first.pod_id, first.stays[0].ended, first.attempts) == ("a", "declared_dead", [])
     shown = [(each.step_id, each.how, each.row) for each in second.attempts]
@@ -168,7 +169,7 @@ def test_workflow_and_parents_are_as_they_were(store: MemoryStore, clock: FakeCl
     clock.advance(1)
     claim(store, token="one")
     acknowledge(store, Complete("a", "one", "1"))
-    past = Past(store, kept=0)
+    past = Past(store, kept=0, patience=LIMIT)
     assert past.workflow("flow-1", then).counts == {"pending": 1, "waiting": 1}
     assert past.workflow("flow-1", clock()).counts == {"pending": 1, "completed": 1}
     assert past.parents("b", then)["a"].status == "pending"
@@ -182,7 +183,7 @@ def test_past_waits_for_the_index_that_is_made_in_the_background(
     submit(store, "a")
     may_go_on = threading.Event()
     monkeypatch.setattr(store, "index_log", lambda most_steps: may_go_on.wait())
-    then = Past(store, kept=0)
+    then = Past(store, kept=0, patience=0)
     span = then.span()
     assert (span.first, span.last, span.is_ready, span.progress) == (clock(), clock(), False, 0.0)
     with pytest.raises(NotReady):
@@ -197,9 +198,9 @@ def test_past_of_very_many_steps_asks_for_an_index(
 ) -> None:
     submit(store, "a", "b")
     monkeypatch.setattr(store, "index_log", lambda most_steps: False)
-    assert Past(store).counts(0)["pending"] == 0
+    assert Past(store, kept=0, patience=LIMIT).counts(0)["pending"] == 0
     monkeypatch.setattr(timeline, "READ_WHOLE", 1)
     with pytest.raises(NeedsIndex, match="run fleet-q audit --index"):
-        Past(store).counts(0)
+        Past(store, kept=0, patience=LIMIT).counts(0)
     with pytest.raises(NeedsIndex):
-        Past(store).lanes(0, 1)
+        Past(store, kept=0, patience=LIMIT).lanes(0, 1)
