@@ -42,6 +42,7 @@ class Reads:
         self._lock = threading.Lock()
         self._own: FleetQ | None = None
         self._values: OrderedDict[Hashable, _Value] = OrderedDict()
+        self._reading: dict[Hashable, threading.Lock] = {}
         self._counter: tuple[int, float] | None = None
 
     @property
@@ -96,9 +97,19 @@ class Reads:
         another session may not see at once what was committed. On a store whose reads cost nothing
         it is called after a second anyway.
         """
-        now = self._clock()
         with self._lock:
-            entry = self._values.get(key)
+            reading = self._reading.setdefault(key, threading.Lock())
+        try:
+            with reading:  # pages that are told of one change at the same time share one read
+                return self._read(key, read, counter)
+        finally:
+            with self._lock:
+                if self._reading.get(key) is reading:
+                    del self._reading[key]
+
+    def _read(self, key: Hashable, read: Callable[[], T], counter: int) -> tuple[T, float]:
+        now = self._clock()
+        entry = self._values.get(key)
         if entry is not None and self._is_valid(entry, counter, now):
             return entry.value, now - entry.read_at
         value = read()

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from msgspec.structs import replace
@@ -257,6 +258,22 @@ def test_reads_that_cost_money_are_repeated_only_after_a_change(store: FakeStore
     assert read(1) == 2  # another session may not have seen at once what was committed
     now[0] += 1_000
     assert [read(1), read(2)] == [2, 3]
+
+
+def test_pages_that_ask_at_the_same_time_share_one_read(store: FakeStore) -> None:
+    reads = Reads(FleetQ(store, settings=QUICK), lambda: 0.0)
+    numbers, asked, pages = itertools.count(), list[int](), 8
+
+    def read() -> int:
+        wait_until(lambda: len(asked) == pages)
+        return next(numbers)
+
+    def ask(page: int) -> int:
+        asked.append(page)
+        return reads.kept("key", read, 1)[0]
+
+    with ThreadPoolExecutor(pages) as pool:
+        assert list(pool.map(ask, range(pages))) == [0] * pages
 
 
 @pytest.fixture
