@@ -30,7 +30,7 @@ from fleet_q.services.app.views import EventView, PodView, StepView
 from fleet_q.services.app.workflows import MOST_STEPS, PAGE, WorkflowView
 from fleet_q.services.past.charts import Charts, charts
 from fleet_q.services.past.lanes import Lanes, lanes
-from fleet_q.services.past.timeline import PATIENCE, NotReady, Timeline
+from fleet_q.services.past.timeline import NotReady, Timeline
 
 MOST_ATTEMPTS: Final = 2_000
 """The most attempts that lanes show at once."""
@@ -72,7 +72,9 @@ class Past:
     ``progress`` of steps and heartbeats of pods are not in the log, and what was pruned is unknown.
     """
 
-    def __init__(self, store: Store, kept: float | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, store: Store, kept: float | None = None, patience: float | None = None
+    ) -> None:
         """``kept``: for how many seconds the counts of now are not read again, by default half a
         second, or ten where every query is billed. ``patience``: see :class:`Timeline`."""
         self._store = store

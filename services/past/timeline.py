@@ -36,6 +36,13 @@ READ_WHOLE: Final = 100_000
 PATIENCE: Final = 0.1
 """Seconds for which a caller waits while the log is read; then that goes on in the background."""
 
+SMALL: Final = 10_000
+"""Steps of a store up to which a caller waits for all: that takes a fraction of a second, unless
+the machine is very busy."""
+
+PATIENCE_IF_SMALL: Final = 10.0
+"""Seconds for which it does."""
+
 MOST_PARTS: Final = 64
 """Parts of blocks that are kept."""
 
@@ -97,14 +104,18 @@ class Timeline:
     """What happened in ``store``, counted and kept in memory. Any thread may use it.
 
     The past does not change, so it is read once, the latest first, as far back as somebody has
-    asked; and again if steps were pruned. If that takes longer than ``patience`` seconds, it goes
-    on in the background. The steps of now are read again after ``kept`` seconds.
+    asked; and again if steps were pruned. If that takes longer than ``patience`` seconds, by
+    default 0.1 unless the store is small, it goes on in the background. The steps of now are read
+    again after ``kept`` seconds.
     """
 
-    def __init__(self, store: Store, kept: float | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, store: Store, kept: float | None = None, patience: float | None = None
+    ) -> None:
         is_billed = store.traits.writes_are_billed
         self._store = store
-        self._patience = patience
+        self._given_patience = patience
+        self._patience = PATIENCE if patience is None else patience
         self._kept = kept if kept is not None else KEPT_WHERE_BILLED if is_billed else KEPT
         self._settled = SETTLED_WHERE_STATEMENTS_WAIT if is_billed else SETTLED
         self._lock = threading.RLock()
@@ -250,6 +261,9 @@ class Timeline:
 
     def _prepare(self) -> None:
         """Make an index; if that takes long, it goes on in the background."""
+        if self._given_patience is None:
+            is_small = sum(self._store.counts().values()) <= SMALL
+            self._patience = PATIENCE_IF_SMALL if is_small else PATIENCE
         if self._preparing is None:
             self._preparing = threading.Thread(
                 target=self._make_index, name="fleet-q index", daemon=True
