@@ -34,7 +34,7 @@ def dashboard(
     app: AppOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show a fleet in a browser, now and as it was. It changes nothing and runs no pod.
+    """Show a fleet in a browser, now and as it was. It changes no step and runs no pod.
 
     It wakes a Snowflake warehouse only when a page is opened, or is open and something has changed.
     """
