@@ -87,7 +87,7 @@ def as_they_were(
     version."""
     later = [step.step_id for step in found if step.last_update_ts > moment]
     folded = (
-        {step.step_id: StepSummary.of(step) for step in steps_at(events(later), moment)}
+        {step.step_id: StepSummary.of(step) for step in steps_at(_gapless(events(later)), moment)}
         if later
         else {}
     )
@@ -97,6 +97,18 @@ def as_they_were(
         else folded.get(step.step_id)
         for step in found
     ]
+
+
+def _gapless(events: Iterable[StepEvent]) -> Iterator[StepEvent]:
+    """The events of each step up to the first that is missing: if the clock was set back, one may
+    lie after the moment although later ones do not."""
+    step_id, version = None, 0
+    for event in events:
+        if event.stream != step_id:
+            step_id, version = event.stream, 0
+        if event.version == version + 1:
+            version += 1
+            yield event
 
 
 def list_of(

@@ -133,6 +133,7 @@ class Blocks:
         for block in blocks:
             self._add(block)
         self.since = min(self.since, since)
+        self._widen()  # they may have been made before ``until`` moved on
 
     def width_at(self, moment: int) -> int:
         """How long the block is in which the moment is."""
@@ -149,19 +150,12 @@ class Blocks:
             known.merge(block)
 
     def _widen(self) -> None:
+        wider: dict[int, Block] = {}
         for block in self.all():
             width = self.width_at(block.start)
             if width > block.width:
                 del self._blocks[block.start]
                 start = block.start // width * width
-                wider = self._blocks.get(start)
-                if wider is None or wider.width < width:
-                    self._blocks[start] = _widened(wider, start, width)
-                self._blocks[start].merge(block)
-
-
-def _widened(block: Block | None, start: int, width: int) -> Block:
-    wider = Block(start, width)
-    if block is not None:
-        wider.merge(block)
-    return wider
+                wider.setdefault(start, Block(start, width)).merge(block)
+        for block in wider.values():
+            self._add(block)

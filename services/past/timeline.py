@@ -121,7 +121,7 @@ class Timeline:
         self._lock = threading.RLock()
         self._blocks: Blocks | None = None
         self._now: _Now | None = None
-        self._unknown = 0  # steps that were submitted before what is known
+        self._unknown = 0  # steps that were submitted before what is known, at least so many
         self._is_quick = False  # whether a short span can be read alone
         self._first: int | None = None
         self._wanted: int | None = None
@@ -167,12 +167,12 @@ class Timeline:
         self._ensure(moment)
         with self._lock:
             now, blocks = self._known()
+            width = self.width_at(moment)
         counts = _counts(now.stats, moment)
         if moment < now.stats.at:
             for block in blocks:
                 if block.start > moment:
                     counts.undo(block)
-            width = self.width_at(moment)
             end = min((moment // width + 1) * width, now.stats.at + 1)
             for block in blocks_of(self._part(moment + 1, end), width):
                 counts.undo(block)
@@ -185,7 +185,7 @@ class Timeline:
         self._ensure(since)
         with self._lock:
             _, blocks = self._known()
-        width = self.width_at(moment)
+            width = self.width_at(moment)
         start = max(moment // width * width, since)
         before = [block for block in blocks if since <= block.start < start]
         return [*before, *blocks_of(self._part(start, moment + 1), width)]
@@ -239,24 +239,28 @@ class Timeline:
         if not self._is_quick and sum(stats.counts.values()) > READ_WHOLE:
             raise NeedsIndex
         until = (stats.at - self._settled) // MINUTE * MINUTE
+        if self._blocks is not None and until < self._blocks.until:
+            self._forget()  # the clock was set back
+        is_first = self._blocks is None
         if self._blocks is None:
             self._blocks = Blocks(until // HOUR * HOUR if self._is_quick else until)
-            self._unknown = sum(stats.counts.values())
-            begin = self._blocks.since
-        else:
-            begin = self._blocks.until
         later: list[Activity] = []
         tail: list[Activity] = []
-        for change in self._read(begin, stats.at + 1):
+        for change in self._read(self._blocks.until, stats.at + 1):
             (later if change.minute * MINUTE < until else tail).append(change)
         self._blocks.add_later(later, until)
         self._now = _Now(stats, list(blocks_of(tail, MINUTE)), time.monotonic())
         submitted = self._blocks.submitted + sum(block.submitted for block in self._now.tail)
+        # Steps that were submitted between the two reads make this too small, never too large.
         unknown = sum(stats.counts.values()) - submitted
-        if unknown < self._unknown and begin != self._blocks.since:
-            self._forget()  # steps were pruned
-            return self._read_now()
-        self._unknown = unknown
+        if is_first:
+            self._unknown = unknown
+        elif unknown < self._unknown:
+            if sum(self._store.counts().values()) - submitted < self._unknown:
+                self._forget()  # steps were pruned
+                return self._read_now()
+        else:
+            self._unknown = unknown
         return self._now
 
     def _prepare(self) -> None:
@@ -265,10 +269,9 @@ class Timeline:
             is_small = sum(self._store.counts().values()) <= SMALL
             self._patience = PATIENCE_IF_SMALL if is_small else PATIENCE
         if self._preparing is None:
-            self._preparing = threading.Thread(
-                target=self._make_index, name="fleet-q index", daemon=True
-            )
-            self._preparing.start()
+            preparing = threading.Thread(target=self._make_index, name="fleet-q index", daemon=True)
+            preparing.start()  # it may fail, and is tried again then
+            self._preparing = preparing
         self._preparing.join(self._patience)
         if self._preparing.is_alive():
             raise NotReady(0.0)
@@ -295,10 +298,9 @@ class Timeline:
                 return
             self._wanted = moment if self._wanted is None else min(moment, self._wanted)
             if self._loading is None:
-                self._loading = threading.Thread(
-                    target=self._load, name="fleet-q past", daemon=True
-                )
-                self._loading.start()
+                loading = threading.Thread(target=self._load, name="fleet-q past", daemon=True)
+                loading.start()  # it may fail, and is tried again then
+                self._loading = loading
             loading = self._loading
         loading.join(max(0.0, until - time.monotonic()))
         with self._lock:

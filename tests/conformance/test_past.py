@@ -15,9 +15,10 @@ from fleet_q.core.briefs import Brief, briefs_of
 from fleet_q.core.events import StepEvent
 from fleet_q.core.ports import Store
 from fleet_q.core.search import StepFilter, StepSummary
-from fleet_q.core.step import fold
+from fleet_q.core.step import Fail, fold
 
-from .clock import FakeClock
+from .clock import SECOND, FakeClock
+from .helpers import acknowledge, claim, join, submit
 from .histories import History
 from .stores import StoreKind
 
@@ -115,3 +116,19 @@ def test_steps_of_a_moment_are_filtered_as_they_were(store: Store, history: Hist
             if cursor is None:
                 break
         assert found == expected
+
+
+def test_steps_are_listed_as_they_were_although_the_clock_was_set_back(
+    store: Store, clock: FakeClock
+) -> None:
+    join(store)
+    submit(store, "a")
+    clock.advance(10)
+    claim(store, token="one")
+    clock.step(-5)
+    acknowledge(store, Fail("a", "one", "ValueError: 7"))
+    moment = clock() + SECOND
+    clock.advance(100)
+    claim(store, token="two")
+    (step,) = store.steps_at(moment, StepFilter(), 10).steps
+    assert step.status == "pending"

@@ -12,6 +12,7 @@ from fleet_q.core.lifecycle import FINAL
 from fleet_q.core.log import LogFilter
 from fleet_q.core.pod import Leave
 from fleet_q.core.ports import SyncRequest
+from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.step import Complete, Fail, Submit
 from fleet_q.services.past import NeedsIndex, NotReady, Past, timeline
 from fleet_q.services.past.blocks import HOUR
@@ -103,6 +104,61 @@ def test_pruned_steps_are_not_counted(store: MemoryStore, clock: FakeClock) -> N
     clock.advance(7_200)
     assert sum(then.counts(clock()).values()) == 1
     assert sum(then.counts(clock() - 5 * HOUR).values()) == 0
+
+
+def test_minutes_in_any_order_become_a_longer_block(store: MemoryStore, clock: FakeClock) -> None:
+    then = Past(store, kept=0)
+    before = clock() - 1
+    assert then.counts(before)["pending"] == 0
+    submit(store, "b")
+    clock.advance(60)
+    submit(store, "a")
+    clock.advance(600)
+    assert then.counts(before)["pending"] == 0
+    for hours in (5, 24 * 9):
+        clock.advance(hours * 3_600)
+        assert then.counts(clock())["pending"] == 2
+        assert then.counts(before)["pending"] == 0
+
+
+def test_steps_submitted_during_a_read_are_not_mistaken_for_pruned_ones(
+    store: MemoryStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(store, "a")
+    clock.advance(7_200)
+    then = Past(store, kept=0)
+    assert then.counts(clock() - HOUR)["pending"] == 1
+    stats, activity = store.queue_stats, store.activity
+    reads: list[int] = []
+
+    def stats_before_a_submission(window: int) -> QueueStats:
+        found = stats(window)
+        submit(store, "b")
+        return found
+
+    def recorded(since: int, until: int, cursor: str | None = None) -> ActivityPage:
+        reads.append(since)
+        return activity(since, until, cursor)
+
+    monkeypatch.setattr(store, "queue_stats", stats_before_a_submission)
+    monkeypatch.setattr(store, "activity", recorded)
+    then.counts(clock())
+    assert min(reads) > clock() - HOUR
+
+
+def test_counts_are_right_after_the_clock_was_set_back(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    submit(store, "a")
+    clock.advance(7_200)
+    then = Past(store, kept=0)
+    assert then.counts(clock())["pending"] == 1
+    clock.step(-1_800)
+    submit(store, "b")
+    clock.advance(60)
+    assert then.span().last == clock()
+    assert then.counts(clock())["pending"] == 2
+    assert then.counts(clock() - 2 * MINUTE)["pending"] == 1
 
 
 def test_log_that_takes_long_is_read_in_the_background(
