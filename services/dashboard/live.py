@@ -11,7 +11,6 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from fleet_q.core.errors import FleetQError
 from fleet_q.services.dashboard.reads import Reads
 from fleet_q.services.worker.careful_log import CarefulLogger
 
@@ -60,13 +59,12 @@ class Changes:
         """Call ``on_change`` after every change while the body runs; from a thread."""
         key = object()
         with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._look, name="fleet-q-changes", daemon=True)
+                thread.start()  # it may fail, and waits for the lock
+                self._thread = thread
             self._pages[key] = on_change
             self._none_open.clear()
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._look, name="fleet-q-changes", daemon=True
-                )
-                self._thread.start()
         try:
             yield
         finally:
@@ -86,7 +84,7 @@ class Changes:
             try:
                 seen = str(self._reads.look())
                 interval = self._reads.interval
-            except FleetQError as error:
+            except Exception as error:  # whatever it is, pages are told of later changes
                 seen = UNAVAILABLE
                 if self.seen != seen:
                     log.warning("the dashboard cannot read the store: %s", error)

@@ -21,6 +21,9 @@ from fleet_q.services.past import AttemptView, Lanes
 WINDOWS: Final = ("15m", "1h", "6h", "24h", "7d")
 """How long ago the lanes may begin."""
 
+LONGEST_WINDOW: Final = 366 * 86_400
+"""The most seconds of a window: beyond, its axis would be longer than a page."""
+
 MOST_ATTEMPTS: Final = 600
 """The most attempts that the lanes show."""
 
@@ -83,7 +86,10 @@ def add_pods(pages: Pages) -> None:
 def _lanes(visit: Visit) -> tuple[str, Lanes]:
     window = visit.query("window") or "1h"
     until = visit.now if visit.at is None else visit.at
-    since = until - round(parse_duration(window) * MICROS)
+    seconds = parse_duration(window)
+    if seconds > LONGEST_WINDOW:
+        raise InvalidInput(f"window must be at most 366d, not {window!r}")
+    since = until - round(seconds * MICROS)
     lanes = visit.read(("lanes", window), lambda: visit.past.lanes(since, until, MOST_ATTEMPTS))
     return window, lanes
 

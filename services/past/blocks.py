@@ -22,6 +22,12 @@ QUARTERS_FOR: Final = 8 * DAY
 Pair = tuple[str, str]
 """A queue and a task type."""
 
+MOST_ERRORS: Final = 200
+"""Classes of errors that a block counts apart: each of them may be another text."""
+
+OTHER_ERRORS: Final = "(others)"
+"""The class of all further errors of a block."""
+
 K = TypeVar("K")
 
 
@@ -59,17 +65,23 @@ class Block:
             spans = self.waits if change.type == "claimed" else self.runs
             _add(spans.setdefault(pair, {}), change.span, number)
         if change.error is not None:
-            _add(self.errors, (pair, change.error, change.type == "retried"), number)
+            self._add_error((pair, change.error, change.type == "retried"), number)
 
     def merge(self, other: Block) -> None:
         """Count what happened in another block."""
         self.submitted += other.submitted
         add_all(self.net, other.net)
         add_all(self.events, other.events)
-        add_all(self.errors, other.errors)
+        for error, number in other.errors.items():
+            self._add_error(error, number)
         for own, others in ((self.waits, other.waits), (self.runs, other.runs)):
             for pair, spans in others.items():
                 add_all(own.setdefault(pair, {}), spans)
+
+    def _add_error(self, error: tuple[Pair, str, bool], number: int) -> None:
+        if error not in self.errors and len(self.errors) >= MOST_ERRORS:
+            error = (error[0], OTHER_ERRORS, error[2])
+        _add(self.errors, error, number)
 
 
 def _add(numbers: dict[K, int], key: K, number: int) -> None:

@@ -169,13 +169,18 @@ def _in_rows(attempts: Iterable[Attempt]) -> list[AttemptView]:
 def _reigns(events: Iterable[PodEvent]) -> list[Reign]:
     """Which pods led, as far as the log tells: it has no heartbeats."""
     current: dict[str, Pod] = {}
+    there: dict[str, Pod] = {}  # those that are not down: there are few of them
     reigns: list[Reign] = []
     in_order = sorted(events, key=lambda event: event.at)  # stable: of one pod by version
     for place, event in enumerate(in_order):
-        current[event.stream] = pods.evolve(current.get(event.stream), event)
+        pod = current[event.stream] = pods.evolve(current.get(event.stream), event)
+        if pod.status == "down":
+            there.pop(event.stream, None)
+        else:
+            there[event.stream] = pod
         if place + 1 < len(in_order) and in_order[place + 1].at == event.at:
             continue
-        leading = leads_by_log(current.values())
+        leading = leads_by_log(there.values())
         leader = None if leading is None else leading.pod_id
         if reigns and reigns[-1].to_ts is None:
             if reigns[-1].pod_id == leader:

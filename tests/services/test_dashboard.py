@@ -244,6 +244,22 @@ def test_pages_hear_that_the_store_does_not_answer_and_that_it_does_again(
         wait_until(lambda: changes.seen == "0")
 
 
+@pytest.mark.usefixtures("quick_looks")
+def test_unexpected_error_does_not_end_the_looks_for_changes(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = Reads(FleetQ(store, settings=QUICK))
+    changes = Changes(reads)
+    look, errors = reads.look, [RuntimeError("unexpected")]
+    monkeypatch.setattr(reads, "look", lambda: look() if not errors else _raise(errors.pop()))
+    with changes.telling(lambda: None):
+        wait_until(lambda: changes.seen == "0")
+
+
+def _raise(error: Exception) -> int:
+    raise error
+
+
 def test_reads_that_cost_money_are_repeated_only_after_a_change(store: FakeStore) -> None:
     store.is_billed = True
     now = [0.0]

@@ -80,6 +80,7 @@ def test_pages_of_unknown_things_say_so(page: TestClient) -> None:
         ("queue?name=no", 200, "No step of this queue waits"),
         ("queue", 422, "names no queue"),
         ("pods?window=long", 422, "length of time"),
+        ("pods?window=999999999d", 422, "at most 366d"),
     ):
         answer = page.get(f"/dashboard/{path}")
         assert (answer.status_code, text in answer.text) == (status, True), path

@@ -15,7 +15,7 @@ from fleet_q.core.ports import SyncRequest
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.step import Complete, Fail, Submit
 from fleet_q.services.past import NeedsIndex, NotReady, Past, timeline
-from fleet_q.services.past.blocks import HOUR
+from fleet_q.services.past.blocks import HOUR, MOST_ERRORS
 from tests.conformance.clock import SECOND, FakeClock
 from tests.conformance.helpers import acknowledge, claim, completed_step, join, submit
 from tests.waiting import LIMIT, wait_until
@@ -63,6 +63,17 @@ def test_charts_count_events_and_statuses_by_intervals(
     )
     (of_type,) = charts.types
     assert (of_type.queue, of_type.task_type, of_type.submitted) == ("default", "load", 3)
+
+
+def test_charts_count_many_errors_under_one_name(store: MemoryStore, clock: FakeClock) -> None:
+    join(store)
+    steps = [f"{number}" for number in range(MOST_ERRORS + 5)]
+    submit(store, *steps)
+    claim(store, len(steps), token="one")
+    acknowledge(store, *(Fail(step, "one", f"order {step} is late") for step in steps))
+    errors = Past(store, kept=0).charts(clock() - HOUR, clock()).errors
+    assert len(errors) == MOST_ERRORS + 1
+    assert (errors[0].error, errors[0].retried) == ("(others)", 5)
 
 
 def test_charts_of_a_queue_leave_out_other_queues(store: MemoryStore, clock: FakeClock) -> None:
