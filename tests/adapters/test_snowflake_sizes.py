@@ -43,7 +43,7 @@ def test_submission_that_is_too_large_is_invalid() -> None:
 def test_every_batch_of_a_large_submission_fits(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     sizes: list[int] = []
 
-    def submit(store: SnowflakeStore, new: Sequence[Submit]) -> list[SubmitResult]:
+    def submit(store: SnowflakeStore, new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
         submission = CheckedSubmission("s" * 32, tuple(new), "p" * 200)
         sizes.append(size_of(rows.submissions_json(submission)))
         return []
