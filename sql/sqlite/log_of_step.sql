@@ -1,3 +1,3 @@
 -- The events of one step in the log.
-{{events_of_log}}
+{{step_events_of_log}}
     AND event.step_id = :step_id

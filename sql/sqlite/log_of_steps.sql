@@ -1,4 +1,4 @@
 -- Events of steps in the log, the oldest first.
-{{events_of_log}}
+{{step_events_of_log}}
 ORDER BY event.event_ts, event.step_id, event.version
 LIMIT :limit

@@ -1,4 +1,4 @@
 -- Events of steps in the log, the latest first.
-{{events_of_log}}
+{{step_events_of_log}}
 ORDER BY event.event_ts DESC, event.step_id DESC, event.version DESC
 LIMIT :limit
