@@ -48,10 +48,7 @@ def add_overview(pages: Pages) -> None:
         if span not in SPANS:
             raise InvalidInput(f"span must be one of {', '.join(SPANS)}, not {span!r}")
         at = visit.at
-        stats = visit.read(
-            "queue_stats",
-            lambda: visit.reader.queue_stats() if at is None else visit.past.stats(at),
-        )
+        stats = visit.read_at("queue_stats", visit.reader.queue_stats, visit.past.stats)
         until = visit.now if at is None else at
         found, unread = None, None
         try:

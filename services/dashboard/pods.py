@@ -102,10 +102,7 @@ def _latest(lanes: Lanes, most: int | None = LISTED) -> list[Ran]:
 
 
 def _pods(visit: Visit) -> list[PodView]:
-    at = visit.at
-    if at is None:
-        return visit.read("pods", visit.reader.pods)
-    return visit.read("pods", lambda: visit.past.pods(at))
+    return visit.read_at("pods", visit.reader.pods, visit.past.pods)
 
 
 def _history(visit: Visit, pod_id: str) -> list[EventView]:
@@ -117,10 +114,9 @@ def _history(visit: Visit, pod_id: str) -> list[EventView]:
 
 def _held(visit: Visit, pod_id: str) -> list[StepRow]:
     """The steps that the pod holds."""
-    at, key = visit.at, ("held", pod_id)
-    if at is None:
-        return visit.read(
-            key, lambda: visit.reader.steps(limit=HELD, status="claimed", pod_id=pod_id).steps
-        )
     selected = StepFilter(statuses=("claimed",), pod_id=pod_id)
-    return visit.read(key, lambda: visit.past.steps(at, selected, HELD).steps)
+    return visit.read_at(
+        ("held", pod_id),
+        lambda: visit.reader.steps(limit=HELD, status="claimed", pod_id=pod_id).steps,
+        lambda at: visit.past.steps(at, selected, HELD).steps,
+    )

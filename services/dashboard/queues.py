@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,21 +108,17 @@ def add_queues(pages: Pages) -> None:
 
 
 def _rows(visit: Visit) -> list[QueueRow]:
-    at = visit.at
-    if at is None:
-        stats = visit.read("queue_stats", visit.reader.queue_stats)
-        limits: Sequence[QueueView] = visit.read("queues", visit.reader.queues.all)
-    else:
-        stats = visit.read("queue_stats", lambda: visit.past.stats(at))
-        limits = visit.read("queues", lambda: visit.past.queues(at))
+    stats = visit.read_at("queue_stats", visit.reader.queue_stats, visit.past.stats)
+    limits = visit.read_at("queues", visit.reader.queues.all, visit.past.queues)
     return rows_of(stats.queues, limits)
 
 
 def _history(visit: Visit, name: str) -> list[QueueEventView]:
-    at = visit.at
-    if at is None:
-        return visit.read(("queue_history", name), lambda: visit.reader.queues.history(name))
-    return visit.read(("queue_history", name), lambda: visit.past.queue_history(name, at))
+    return visit.read_at(
+        ("queue_history", name),
+        lambda: visit.reader.queues.history(name),
+        lambda at: visit.past.queue_history(name, at),
+    )
 
 
 def _name(name: str | None) -> str:

@@ -76,10 +76,7 @@ def rule_in_words(schedule: ScheduleView | ScheduleEventView) -> str:
 
 
 def _schedules(visit: Visit) -> list[ScheduleView]:
-    at = visit.at
-    if at is None:
-        return visit.read("schedules", visit.reader.schedules.all)
-    return visit.read("schedules", lambda: visit.past.schedules(at))
+    return visit.read_at("schedules", visit.reader.schedules.all, visit.past.schedules)
 
 
 def _history(visit: Visit, name: str) -> list[ScheduleEventView]:
@@ -112,10 +109,9 @@ def _times(schedule: ScheduleView) -> list[str]:
 
 def _steps(visit: Visit, name: str) -> list[StepRow]:
     """The latest steps of a schedule, whose ids begin with its name."""
-    at, key, prefix = visit.at, ("steps_of_schedule", name), f"{name}@"
-    if at is None:
-        return visit.read(
-            key, lambda: visit.reader.steps(limit=LATEST_STEPS, id_prefix=prefix).steps
-        )
-    selected = StepFilter(id_prefix=prefix)
-    return visit.read(key, lambda: visit.past.steps(at, selected, LATEST_STEPS).steps)
+    prefix = f"{name}@"
+    return visit.read_at(
+        ("steps_of_schedule", name),
+        lambda: visit.reader.steps(limit=LATEST_STEPS, id_prefix=prefix).steps,
+        lambda at: visit.past.steps(at, StepFilter(id_prefix=prefix), LATEST_STEPS).steps,
+    )

@@ -44,14 +44,16 @@ def add_step(pages: Pages) -> None:
     @pages.page("step", under="steps")
     def step(visit: Visit) -> Response:
         step_id = check_id(visit.query("id") or "", "the step's id")
-        at, past, reader = visit.at, visit.past, visit.reader
-        view = visit.read(
+        past, reader = visit.past, visit.reader
+        view = visit.read_at(
             ("step", step_id),
-            lambda: reader.status(step_id) if at is None else past.step(step_id, at),
+            lambda: reader.status(step_id),
+            lambda at: past.step(step_id, at),
         )
-        history = visit.read(
+        history = visit.read_at(
             ("history", step_id),
-            lambda: reader.history(step_id) if at is None else past.history(step_id, at),
+            lambda: reader.history(step_id),
+            lambda at: past.history(step_id, at),
         )
         parents = visit.read(("parents", step_id), lambda: _parents(visit, view))
         children = visit.read(("children", step_id), lambda: _children(visit, view))

@@ -146,13 +146,18 @@ class Visit:
         first = None if self._counter is None else self.past.first()
         return None if first is None else (min(first, self.now), self.now)
 
-    def read(self, key: Hashable, read: Callable[[], T], *, at: int | None = -1) -> T:
-        """What ``read()`` returns. If reads cost money, it is kept under ``key`` until something
-        changes; by default, for the time of this page."""
-        at = self.at if at == -1 else at
-        value, age = self.frame.reads.kept((key, at), read, self.counter())
+    def read(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What ``read()`` returns. If reads cost money, it is kept under ``key``, for the time of
+        this page, until something changes."""
+        value, age = self.frame.reads.kept((key, self.at), read, self.counter())
         self.oldest_read = max(self.oldest_read or 0.0, age)
         return value
+
+    def read_at(self, key: Hashable, now: Callable[[], T], then: Callable[[int], T]) -> T:
+        """What ``now()`` returns or, if the page is of the past, ``then(at)``; kept as by
+        :meth:`read`."""
+        at = self.at
+        return self.read(key, now if at is None else lambda: then(at))
 
     def not_ready(self, error: NotReady) -> HTMLResponse:
         """The page that says how much of the log has been read."""
