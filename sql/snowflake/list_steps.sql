@@ -1,5 +1,4 @@
--- Steps that a filter selects, the latest first. The labels are a pattern for pairs as they are in the
--- JSON text of a step, each after a comma.
+-- Steps that a filter selects, the latest first.
 SELECT
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
     {summary_columns}
@@ -7,31 +6,8 @@ FROM (SELECT 1 AS always) AS now
 LEFT JOIN (
     SELECT {summary_names with error = SUBSTR(error, 1, 500) AS error}
     FROM {step_tracker}
-    WHERE (
-            :statuses IS NULL
-            OR status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
-        )
-        AND (
-            :task_types IS NULL
-            OR task_type IN (
-                SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:task_types)))
-            )
-        )
-        AND (
-            :queues IS NULL
-            OR queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))))
-        )
-        AND (
-            :keys IS NULL
-            OR key IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:keys))))
-        )
-        AND (:labels IS NULL OR ',' || SUBSTR(labels, 2) LIKE :labels ESCAPE '^')
-        AND (:pod_id IS NULL OR claimed_by = :pod_id)
-        AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
-        AND (:in_workflow IS NULL OR workflow_id IS NOT NULL)
-        AND STARTSWITH(step_id, :id_prefix)
-        AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
-        AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))
+    WHERE {{is_fixed}}
+        AND {{is_as_filtered}}
         AND (
             :before_ts IS NULL
             OR created_ts < TO_TIMESTAMP_LTZ(:before_ts, 6)

@@ -93,6 +93,7 @@ FILTERS = [
     StepFilter(statuses=("failed", "completed")),
     StepFilter(statuses=("pending",), task_types=("load",)),
     StepFilter(queues=("gpu",), workflow_id="flow"),
+    StepFilter(in_workflow=True),
     StepFilter(pod_id="a"),
     StepFilter(labels=(("day", "1"),), id_prefix="0"),
 ]

@@ -2256,8 +2256,7 @@ FROM (
 WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" AS pod WHERE pod.pod_id = joining.pod_id);
 
 -- snowflake/list_steps
--- Steps that a filter selects, the latest first. The labels are a pattern for pairs as they are in the
--- JSON text of a step, each after a comma.
+-- Steps that a filter selects, the latest first.
 SELECT
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
     step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
@@ -2273,30 +2272,28 @@ LEFT JOIN (
         workflow_id, progress, start_by_ts, snoozes, SUBSTR(error, 1, 500) AS error
     FROM "STEP_TRACKER"
     WHERE (
+        :queues IS NULL
+        OR queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))))
+    )
+    AND (
+        :keys IS NULL
+        OR key IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:keys))))
+    )
+    AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
+    AND (:in_workflow IS NULL OR workflow_id IS NOT NULL)
+    AND STARTSWITH(step_id, :id_prefix)
+    AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
+    AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))
+        AND (
             :statuses IS NULL
             OR status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
         )
         AND (
             :task_types IS NULL
-            OR task_type IN (
-                SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:task_types)))
-            )
-        )
-        AND (
-            :queues IS NULL
-            OR queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))))
-        )
-        AND (
-            :keys IS NULL
-            OR key IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:keys))))
+            OR task_type IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:task_types))))
         )
         AND (:labels IS NULL OR ',' || SUBSTR(labels, 2) LIKE :labels ESCAPE '^')
         AND (:pod_id IS NULL OR claimed_by = :pod_id)
-        AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
-        AND (:in_workflow IS NULL OR workflow_id IS NOT NULL)
-        AND STARTSWITH(step_id, :id_prefix)
-        AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
-        AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))
         AND (
             :before_ts IS NULL
             OR created_ts < TO_TIMESTAMP_LTZ(:before_ts, 6)
@@ -2324,33 +2321,29 @@ LEFT JOIN (
         workflow_id, progress, start_by_ts, snoozes, SUBSTR(error, 1, 500) AS error
     FROM "STEP_TRACKER"
     WHERE (
-            :queues IS NULL
-            OR queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))))
-        )
-        AND (
-            :keys IS NULL
-            OR key IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:keys))))
-        )
-        AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
-        AND STARTSWITH(step_id, :id_prefix)
-        AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
-        AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))
+        :queues IS NULL
+        OR queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))))
+    )
+    AND (
+        :keys IS NULL
+        OR key IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:keys))))
+    )
+    AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
+    AND (:in_workflow IS NULL OR workflow_id IS NOT NULL)
+    AND STARTSWITH(step_id, :id_prefix)
+    AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
+    AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))
         AND created_ts <= TO_TIMESTAMP_LTZ(:moment, 6)
         AND (
             last_update_ts > TO_TIMESTAMP_LTZ(:moment, 6)
             OR (
                 (
                     :statuses IS NULL
-                    OR status IN (
-                        SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses)))
-                    )
+                    OR status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
                 )
                 AND (
                     :task_types IS NULL
-                    OR task_type IN (
-                        SELECT value::VARCHAR
-                        FROM TABLE(FLATTEN(input => PARSE_JSON(:task_types)))
-                    )
+                    OR task_type IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:task_types))))
                 )
                 AND (:labels IS NULL OR ',' || SUBSTR(labels, 2) LIKE :labels ESCAPE '^')
                 AND (:pod_id IS NULL OR claimed_by = :pod_id)
